@@ -1,0 +1,159 @@
+/**
+ * The only door to clock, chance, disk, network, codecs and worker jobs. Everything above floor 2 is handed an `Io`
+ * and names none of Node's own modules for these, so that one seeded simulator can run whole brokers in one process.
+ * `node-io.ts` is the real one; the tests have a simulated one.
+ */
+export type Io = {
+  /** Never goes back; its zero is arbitrary. Network time-outs and liveness. */
+  readonly monotonic: Clock
+  /** Time as records and rules see it: retention, compaction, groups, producer expiry. Can be advanced by hand. */
+  readonly brokerClock: Clock
+  /** The machine's wall clock. Display and default timestamps only. */
+  readonly wall: Clock
+  readonly timers: Timers
+  readonly random: Random
+  readonly disk: Disk
+  readonly net: Net
+  readonly codecs: Codecs
+  readonly jobs: Jobs
+  /** CRC-32C (Castagnoli) of `buffer[start, end)`, as an unsigned 32-bit number. */
+  crc32c(buffer: Buffer, start: number, end: number): number
+}
+
+export type Clock = {
+  /** Milliseconds, may have a fraction on the monotonic clock. */
+  nowMs(): number
+}
+
+export type Timer = { cancel(): void }
+
+export type Timers = {
+  /** Runs `task` once, `delayMs` from now on the monotonic clock. Does not keep the process alive by itself. */
+  schedule(delayMs: number, task: () => void): Timer
+  /**
+   * Runs `task` after all socket callbacks of this turn of the event loop (setImmediate): the moment at which the
+   * writes of many connections are gathered into one.
+   */
+  endOfTurn(task: () => void): void
+}
+
+export type Random = {
+  /** A whole number in [0, maxExclusive). */
+  int(maxExclusive: number): number
+  /** A version 4 UUID in Kafka's text form: 22 characters of URL-safe base64. */
+  uuid(): string
+  bytes(size: number): Buffer
+}
+
+/** Paths are absolute. Synchronous calls are for start-up, small files and the append path's small writes. */
+export type Disk = {
+  openSync(path: string, mode: FileMode): DiskFile
+  open(path: string, mode: FileMode): Promise<DiskFile>
+  readFileSync(path: string): Buffer
+  readFile(path: string): Promise<Buffer>
+  existsSync(path: string): boolean
+  /** Names in a folder, not sorted. */
+  listSync(path: string): DirectoryEntry[]
+  list(path: string): Promise<DirectoryEntry[]>
+  makeFolderSync(path: string): void
+  renameSync(from: string, to: string): void
+  rename(from: string, to: string): Promise<void>
+  removeFileSync(path: string): void
+  removeFile(path: string): Promise<void>
+  /** Removes a folder and all in it; no error when it is not there. */
+  removeFolder(path: string): Promise<void>
+  removeFolderSync(path: string): void
+  /** Writes beside the target, flushes, renames over it and flushes the folder: readers see the old or the new file. */
+  replaceFileSync(path: string, content: Buffer): void
+  replaceFile(path: string, content: Buffer): Promise<void>
+  /** Makes names created or removed in a folder durable. */
+  flushFolderSync(path: string): void
+  flushFolder(path: string): Promise<void>
+  /** Bytes free and in total on the volume of `path`. */
+  space(path: string): Promise<{ freeBytes: number; totalBytes: number }>
+  /** Claims a folder for this process until `release`; @throws LMQ_LOG_DIR_TAKEN */
+  lockFolder(path: string): Promise<{ release(): Promise<void> }>
+}
+
+/** `read`: must exist. `write`: read and write, made when missing. */
+export type FileMode = 'read' | 'write'
+
+export type DirectoryEntry = { name: string; isFolder: boolean }
+
+/** One open file. Positions are explicit: there is no cursor. Errors are Node's own (ENOSPC, EIO ...). */
+export type DiskFile = {
+  readonly path: string
+  readSync(target: Buffer, position: number): number
+  read(target: Buffer, position: number): Promise<number>
+  writeSync(chunks: readonly Buffer[], position: number): void
+  write(chunks: readonly Buffer[], position: number): Promise<void>
+  /** fdatasync: the data and what is needed to read it back. */
+  flushSync(): void
+  flush(): Promise<void>
+  truncateSync(sizeBytes: number): void
+  sizeSync(): number
+  close(): Promise<void>
+  closeSync(): void
+}
+
+export type Net = {
+  listen(address: ListenAddress, onConnection: (socket: Socket) => void): Promise<Server>
+  /** @throws Node's own error (ECONNREFUSED, ETIMEDOUT ...) */
+  connect(address: { host: string; port: number }, timeoutMs: number): Promise<Socket>
+}
+
+export type ListenAddress = { host: string | undefined; port: number; backlog?: number }
+
+export type Server = {
+  /** The port really bound, also when 0 was asked for. */
+  readonly port: number
+  readonly host: string
+  /** Takes no new connections; open ones go on. Resolves when the port is free. */
+  close(): Promise<void>
+}
+
+/** A byte stream. All callbacks run in the event loop; none runs after `onClose`. */
+export type Socket = {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localPort: number
+  /** Bytes handed to `write` that the peer's side has not taken yet. */
+  readonly queuedBytes: number
+  onData(listener: (chunk: Buffer) => void): void
+  /** Called when all queued bytes were taken, after `write` had returned false. */
+  onDrain(listener: () => void): void
+  /** Called once, with the error if there was one. */
+  onClose(listener: (error: Error | undefined) => void): void
+  /** All chunks leave in one system call where possible. False: stop writing until `onDrain`. Chunks must not change. */
+  write(chunks: readonly Buffer[]): boolean
+  pause(): void
+  resume(): void
+  /** Sends what is queued, then ends. */
+  end(): void
+  /** Drops everything at once. */
+  destroy(): void
+}
+
+/** Codec numbers as in a record batch's attributes. */
+export const Codec = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const
+export type CodecId = (typeof Codec)[keyof typeof Codec]
+
+export type Codecs = {
+  /** @param level the codec's own scale; undefined = its default. @throws LMQ_CODEC_MISSING */
+  compress(codec: CodecId, plain: Buffer, level?: number): Promise<Buffer>
+  /**
+   * @param maxBytes the bound: more is refused while it is being opened, not after
+   * @throws LMQ_CODEC_MISSING, LMQ_CODEC_FAILED, LMQ_CODEC_TOO_LARGE
+   */
+  decompress(codec: CodecId, packed: Buffer, maxBytes: number): Promise<Buffer>
+}
+
+/** Work that would hold the event loop runs in a worker thread, one module per kind of job. */
+export type Jobs = {
+  /**
+   * @param module absolute URL of a module that exports `run(input): Promise<output>`
+   * @param input must survive structured clone
+   */
+  run<Output>(module: URL, input: unknown): Promise<Output>
+  close(): Promise<void>
+}
