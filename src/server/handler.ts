@@ -1,0 +1,115 @@
+import type { Logger } from '../base/logger.ts'
+import type { Controller } from '../cluster/controller.ts'
+import type { MetadataImage } from '../cluster/metadata-image.ts'
+import type { Partitions } from '../cluster/partitions.ts'
+import type { BrokerConfig } from '../config/broker-config.ts'
+import type { GroupCoordinator } from '../coordinator/group-coordinator.ts'
+import type { Io } from '../io/io.ts'
+import type { LogDirs } from '../log/log-dirs.ts'
+import type { Api, RequestOf, ResponseInput } from '../protocol/api.ts'
+import type { ErrorCode } from '../protocol/error-code.ts'
+import type { FetchSessionCache } from './fetch-session-cache.ts'
+import type { ProducerIds } from './producer-ids.ts'
+
+/** One numeric error code of the protocol. */
+export type ErrorCodeValue = (typeof ErrorCode)[keyof typeof ErrorCode]
+
+/** Who this broker is, as clients and logs name it. */
+export type BrokerIdentity = {
+  readonly brokerId: number
+  readonly clusterId: string
+  readonly rack: string | null
+}
+
+/**
+ * Everything that handlers may use. One object per broker, made by `broker.ts`; handlers keep no reference to parts of
+ * it between requests, because `config` is replaced when a dynamic setting changes.
+ */
+export type Services = {
+  readonly io: Io
+  readonly config: BrokerConfig
+  readonly image: MetadataImage
+  readonly partitions: Partitions
+  readonly controller: Controller
+  readonly groups: GroupCoordinator
+  readonly logDirs: LogDirs
+  readonly fetchSessions: FetchSessionCache
+  readonly producerIds: ProducerIds
+  readonly logger: Logger
+  readonly broker: BrokerIdentity
+}
+
+/** What a handler may know about the connection that a request came on. */
+export type ConnectionFacts = {
+  /** Unique within this process run; shown in logs. */
+  readonly id: number
+  readonly listenerName: string
+  /** Without port, as the socket gives it (IPv4 mapped into IPv6 is shown as IPv4). */
+  readonly remoteAddress: string
+  /** `User:ANONYMOUS` until authentication is served. */
+  readonly principal: string
+}
+
+export type HandlerContext = {
+  readonly apiVersion: number
+  /** A null client id counts as "" (RequestHeader.java). */
+  readonly clientId: string
+  readonly connection: ConnectionFacts
+  readonly services: Services
+}
+
+/**
+ * How an answer leaves a handler that works without promises: called exactly once, now or later. `undefined` = no
+ * answer is sent (Produce with acks=0). `close` = the connection is closed instead of an answer.
+ */
+export type Reply<A extends Api> = (answer: ResponseInput<A> | undefined | 'close') => void
+
+type Declared<A extends Api> = {
+  readonly api: A
+  /** The versions served, inclusive, as Kafka 4.3.1 serves them: '3-13'. */
+  readonly versions: string
+  /** The versions advertised where they differ from those served (Produce: '0-13', KAFKA-18659). */
+  readonly advertised?: string
+  /** The permission that a principal needs, as data for the authorizer: 'READ group:groupId', 'none'. */
+  readonly requires: string
+  /**
+   * The whole answer when nothing was done: every topic, partition or member of the request with `errorCode`, or the
+   * code on top where the API has one. Used for operating errors and refused permissions.
+   */
+  readonly refuse: (
+    request: RequestOf<A>,
+    errorCode: ErrorCodeValue,
+    context: HandlerContext,
+  ) => ResponseInput<A>
+}
+
+/**
+ * One API's declaration. What precedes the first `await` of `serve` runs in the order in which requests arrive. An
+ * `LmqError` that `serve` throws becomes an outcome in `error-mapping.ts` and is answered by `refuse`; any other error
+ * is a bug, is logged as one and answered by `refuse` with UNKNOWN_SERVER_ERROR.
+ */
+export type Handler<A extends Api = Api> = Declared<A> & {
+  readonly serve: (
+    request: RequestOf<A>,
+    context: HandlerContext,
+  ) => ResponseInput<A> | Promise<ResponseInput<A>>
+  readonly start?: undefined
+}
+
+/** As `Handler`, without a promise per request: for Produce and Fetch. */
+export type DirectHandler<A extends Api = Api> = Declared<A> & {
+  readonly start: (request: RequestOf<A>, context: HandlerContext, reply: Reply<A>) => void
+  readonly serve?: undefined
+}
+
+/** Declares the handler of one API; the types of request and answer follow from `api`. */
+export function defineHandler<const A extends Api>(handler: Handler<A>): Handler<A> {
+  return handler
+}
+
+/** Declares a handler that answers through a callback: see `Reply`. */
+export function defineDirectHandler<const A extends Api>(
+  handler: DirectHandler<A>,
+): DirectHandler<A> {
+  return handler
+}
