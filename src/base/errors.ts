@@ -17,6 +17,8 @@ export const operatingErrors = {
   LMQ_LOG_CORRUPT:
     'stored data does not match its checksum: restore the replica or delete the partition',
   LMQ_STORE_CORRUPT: 'the metadata log is damaged: restore it from a copy',
+  LMQ_STORE_TOO_NEW:
+    'the metadata log was written by a newer version: start that version or a newer one',
   LMQ_STORE_UNREACHABLE:
     'the metadata store does not answer: check its address and that it has a leader',
   LMQ_NOT_CONTROLLER: 'this broker is no longer the controller: ask the current one',

@@ -1,0 +1,276 @@
+import { assert } from '../base/assert.ts'
+import type { MetadataDelta, ResourceName } from './metadata-delta.ts'
+import type { BrokerListener, MetadataRecord, RecordOf } from './metadata-records.ts'
+import type { PartitionImage, TopicImage } from './topic-image.ts'
+
+export type BrokerImage = {
+  readonly brokerId: number
+  readonly brokerEpoch: number
+  readonly incarnationId: string
+  readonly directoryIds: readonly string[]
+  readonly bootId: string | null
+  readonly rack: string | null
+  readonly hostId: string | null
+  readonly listeners: readonly BrokerListener[]
+  /** Takes part in nothing until it is unfenced: leads no partition and is not told to clients. */
+  readonly fenced: boolean
+  readonly inControlledShutdown: boolean
+}
+
+/** Kafka's resource types, as on the wire. */
+export const ResourceType = {
+  UNKNOWN: 0,
+  TOPIC: 2,
+  BROKER: 4,
+  BROKER_LOGGER: 8,
+  CLIENT_METRICS: 16,
+  GROUP: 32,
+} as const
+
+/** The key of a resource in `MetadataImage.configs`. */
+export const configKey = (resourceType: number, resourceName: string): string =>
+  `${resourceType}:${resourceName}`
+
+const noConfigs: ReadonlyMap<string, string> = new Map()
+
+/**
+ * What the cluster is, as of one index of the metadata log: topics, partitions, settings, brokers, features. It changes
+ * in place when records are applied, so nothing taken out of it may be held across an `await` without looking again.
+ * Only `apply` changes it, for live records, for replay and for a snapshot alike.
+ */
+export class MetadataImage {
+  /** Index of the last entry of the metadata log that is in here; -1 before the first. Caches may use it as version. */
+  index = -1
+  clusterId = ''
+  /** Partitions of all topics. */
+  partitionCount = 0
+  /** The first producer id that was never given out. */
+  nextProducerId = 0
+  /** The highest broker epoch ever given out. */
+  lastBrokerEpoch = -1
+  /** Index of the entry that last changed a feature; what clients see as the finalized features' epoch. */
+  featuresEpoch = -1
+  readonly topics = new Map<string, TopicImage>()
+  readonly topicsById = new Map<string, TopicImage>()
+  readonly brokers = new Map<number, BrokerImage>()
+  /** Finalized feature levels by name; a level of 0 is absent. */
+  readonly features = new Map<string, number>()
+  readonly #configs = new Map<string, { resource: ResourceName; values: Map<string, string> }>()
+
+  topic(name: string): TopicImage | undefined {
+    return this.topics.get(name)
+  }
+
+  topicById(topicId: string): TopicImage | undefined {
+    return this.topicsById.get(topicId)
+  }
+
+  partition(topicName: string, partitionIndex: number): PartitionImage | undefined {
+    return this.topics.get(topicName)?.partitions[partitionIndex]
+  }
+
+  /** The dynamic settings of a resource; empty when it has none. */
+  configs(resourceType: number, resourceName: string): ReadonlyMap<string, string> {
+    return this.#configs.get(configKey(resourceType, resourceName))?.values ?? noConfigs
+  }
+
+  /** Every resource that has dynamic settings. */
+  *configuredResources(): Iterable<ResourceName> {
+    for (const { resource } of this.#configs.values()) yield resource
+  }
+
+  /** Brokers that clients may be sent to. */
+  *liveBrokers(): Iterable<BrokerImage> {
+    for (const broker of this.brokers.values()) if (!broker.fenced) yield broker
+  }
+
+  /** Where `brokerId` is reached on a listener; undefined when it is not known, fenced or has no such listener. */
+  endpoint(brokerId: number, listenerName: string): BrokerListener | undefined {
+    const broker = this.brokers.get(brokerId)
+    if (!broker || broker.fenced) return undefined
+    return broker.listeners.find((listener) => listener.name === listenerName)
+  }
+
+  /** Applies one entry of the metadata log. */
+  applyEntry(index: number, records: readonly MetadataRecord[], delta: MetadataDelta): void {
+    assert(index > this.index, `metadata entry ${index} applied after ${this.index}`)
+    this.index = index
+    for (const record of records) this.apply(record, delta)
+  }
+
+  /** Applies one record. References to what does not exist are bugs of the controller, hence asserts. */
+  apply(record: MetadataRecord, delta: MetadataDelta): void {
+    switch (record.kind) {
+      case 'cluster':
+        this.clusterId = record.clusterId
+        return
+      case 'feature':
+        this.#applyFeature(record)
+        delta.features = true
+        return
+      case 'topic':
+        this.#applyTopic(record, delta)
+        return
+      case 'partition':
+        this.#applyPartition(record, delta)
+        return
+      case 'partitionChange':
+        this.#applyPartitionChange(record, delta)
+        return
+      case 'removeTopic':
+        this.#applyRemoveTopic(record, delta)
+        return
+      case 'config':
+        this.#applyConfig(record, delta)
+        return
+      case 'producerIds':
+        this.nextProducerId = record.nextProducerId
+        delta.producerIds = true
+        return
+      case 'registerBroker':
+      case 'brokerChange':
+      case 'unregisterBroker':
+        this.#applyBroker(record)
+        delta.brokers.add(record.brokerId)
+        return
+    }
+  }
+
+  /** The shortest list of records that leads to this image. */
+  *toRecords(): Iterable<MetadataRecord> {
+    yield { kind: 'cluster', clusterId: this.clusterId }
+    for (const [name, level] of this.features) yield { kind: 'feature', name, level }
+    yield* this.#brokerRecords()
+    for (const topic of this.topics.values()) {
+      yield { kind: 'topic', name: topic.name, topicId: topic.topicId }
+      for (const partition of topic.partitions) {
+        yield { kind: 'partition', topicId: topic.topicId, ...partition }
+      }
+    }
+    for (const { resource, values } of this.#configs.values()) {
+      for (const [name, value] of values) yield { kind: 'config', ...resource, name, value }
+    }
+    if (this.nextProducerId > 0) {
+      yield {
+        kind: 'producerIds',
+        brokerId: -1,
+        brokerEpoch: -1,
+        nextProducerId: this.nextProducerId,
+      }
+    }
+  }
+
+  *#brokerRecords(): Iterable<MetadataRecord> {
+    for (const { inControlledShutdown, ...broker } of this.brokers.values()) {
+      yield { kind: 'registerBroker', ...broker }
+      if (inControlledShutdown) {
+        const { brokerId, brokerEpoch, fenced } = broker
+        yield { kind: 'brokerChange', brokerId, brokerEpoch, fenced, inControlledShutdown }
+      }
+    }
+    // The epoch of an unregistered broker must not be given out again either.
+    const known = Math.max(-1, ...[...this.brokers.values()].map((broker) => broker.brokerEpoch))
+    if (this.lastBrokerEpoch > known) {
+      yield { kind: 'unregisterBroker', brokerId: -1, brokerEpoch: this.lastBrokerEpoch }
+    }
+  }
+
+  #applyFeature(record: RecordOf<'feature'>): void {
+    if (record.level === 0) this.features.delete(record.name)
+    else this.features.set(record.name, record.level)
+    this.featuresEpoch = this.index
+  }
+
+  #applyTopic(record: RecordOf<'topic'>, delta: MetadataDelta): void {
+    assert(!this.topics.has(record.name), `topic ${record.name} exists already`)
+    const topic: TopicImage = { name: record.name, topicId: record.topicId, partitions: [] }
+    this.topics.set(topic.name, topic)
+    this.topicsById.set(topic.topicId, topic)
+    delta.topicsCreated.set(topic.topicId, topic)
+  }
+
+  #topicOf(topicId: string): TopicImage {
+    const topic = this.topicsById.get(topicId)
+    assert(topic, `topic id ${topicId} is not in the image`)
+    return topic
+  }
+
+  #applyPartition(record: RecordOf<'partition'>, delta: MetadataDelta): void {
+    const topic = this.#topicOf(record.topicId)
+    const { kind: _kind, topicId: _topicId, ...partition } = record
+    const { partitionIndex } = partition
+    const before = topic.partitions[partitionIndex]
+    assert(
+      partitionIndex <= topic.partitions.length,
+      `partition ${partitionIndex} of ${topic.name} leaves a gap`,
+    )
+    if (!before) this.partitionCount++
+    topic.partitions[partitionIndex] = partition
+    delta.notePartition(topic, before, partition, partitionIndex)
+  }
+
+  #applyPartitionChange(record: RecordOf<'partitionChange'>, delta: MetadataDelta): void {
+    const topic = this.#topicOf(record.topicId)
+    const before = topic.partitions[record.partitionIndex]
+    assert(before, `partition ${record.partitionIndex} of ${topic.name} is not in the image`)
+    assert(record.leaderEpoch >= before.leaderEpoch, 'a leader epoch went back')
+    const { isr, elr, lastKnownElr, leader, leaderEpoch, partitionEpoch } = record
+    const after: PartitionImage = {
+      ...before,
+      isr,
+      elr,
+      lastKnownElr,
+      leader,
+      leaderEpoch,
+      partitionEpoch,
+    }
+    topic.partitions[record.partitionIndex] = after
+    delta.notePartition(topic, before, after, record.partitionIndex)
+  }
+
+  #applyRemoveTopic(record: RecordOf<'removeTopic'>, delta: MetadataDelta): void {
+    const topic = this.#topicOf(record.topicId)
+    this.topics.delete(topic.name)
+    this.topicsById.delete(topic.topicId)
+    this.partitionCount -= topic.partitions.length
+    this.#configs.delete(configKey(ResourceType.TOPIC, topic.name))
+    delta.noteTopicDeleted(topic)
+  }
+
+  #applyConfig(record: RecordOf<'config'>, delta: MetadataDelta): void {
+    const { resourceType, resourceName } = record
+    const key = configKey(resourceType, resourceName)
+    const resource = { resourceType, resourceName }
+    let configs = this.#configs.get(key)
+    if (record.value !== null) {
+      if (!configs) {
+        configs = { resource, values: new Map() }
+        this.#configs.set(key, configs)
+      }
+      configs.values.set(record.name, record.value)
+    } else if (configs) {
+      configs.values.delete(record.name)
+      if (configs.values.size === 0) this.#configs.delete(key)
+    }
+    delta.configs.set(key, resource)
+  }
+
+  #applyBroker(
+    record: RecordOf<'registerBroker'> | RecordOf<'brokerChange'> | RecordOf<'unregisterBroker'>,
+  ): void {
+    this.lastBrokerEpoch = Math.max(this.lastBrokerEpoch, record.brokerEpoch)
+    if (record.kind === 'registerBroker') {
+      const { kind: _kind, ...broker } = record
+      this.brokers.set(record.brokerId, { ...broker, inControlledShutdown: false })
+      return
+    }
+    if (record.kind === 'unregisterBroker') {
+      this.brokers.delete(record.brokerId)
+      return
+    }
+    const before = this.brokers.get(record.brokerId)
+    assert(before, `broker ${record.brokerId} is not in the image`)
+    const { fenced, inControlledShutdown } = record
+    this.brokers.set(record.brokerId, { ...before, fenced, inControlledShutdown })
+  }
+}
