@@ -1,0 +1,18 @@
+import { defineApi, errorCode, int32, string } from '../schema.ts'
+
+export const heartbeat = defineApi({
+  key: 12,
+  name: 'Heartbeat',
+  versions: '0-4',
+  flexible: '4+',
+  request: {
+    groupId: string('0+'),
+    generationId: int32('0+'),
+    memberId: string('0+'),
+    groupInstanceId: string('3+', { nullable: '3+', default: null }),
+  },
+  response: {
+    throttleTimeMs: int32('1+', { default: 0, ignorable: true }),
+    errorCode: errorCode('0+'),
+  },
+})

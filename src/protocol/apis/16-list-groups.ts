@@ -1,0 +1,22 @@
+import { array, defineApi, errorCode, int32, string, strings } from '../schema.ts'
+
+export const listGroups = defineApi({
+  key: 16,
+  name: 'ListGroups',
+  versions: '0-5',
+  flexible: '3+',
+  request: {
+    statesFilter: strings('4+'),
+    typesFilter: strings('5+'),
+  },
+  response: {
+    throttleTimeMs: int32('1+', { default: 0, ignorable: true }),
+    errorCode: errorCode('0+'),
+    groups: array('0+', {
+      groupId: string('0+'),
+      protocolType: string('0+'),
+      groupState: string('4+', { ignorable: true }),
+      groupType: string('5+', { ignorable: true }),
+    }),
+  },
+})

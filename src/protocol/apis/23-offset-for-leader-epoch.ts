@@ -1,0 +1,31 @@
+import { array, defineApi, errorCode, int32, int64, string } from '../schema.ts'
+
+export const offsetForLeaderEpoch = defineApi({
+  key: 23,
+  name: 'OffsetForLeaderEpoch',
+  versions: '0-4',
+  flexible: '4+',
+  request: {
+    replicaId: int32('3+', { default: -2, ignorable: true }),
+    topics: array('0+', {
+      topic: string('0+'),
+      partitions: array('0+', {
+        partition: int32('0+'),
+        currentLeaderEpoch: int32('2+', { default: -1, ignorable: true }),
+        leaderEpoch: int32('0+'),
+      }),
+    }),
+  },
+  response: {
+    throttleTimeMs: int32('2+', { default: 0, ignorable: true }),
+    topics: array('0+', {
+      topic: string('0+'),
+      partitions: array('0+', {
+        errorCode: errorCode('0+'),
+        partition: int32('0+'),
+        leaderEpoch: int32('1+', { default: -1, ignorable: true }),
+        endOffset: int64('0+', { default: -1 }),
+      }),
+    }),
+  },
+})

@@ -1,0 +1,18 @@
+import { array, defineApi, errorCode, int32, string, strings } from '../schema.ts'
+
+export const deleteGroups = defineApi({
+  key: 42,
+  name: 'DeleteGroups',
+  versions: '0-2',
+  flexible: '2+',
+  request: {
+    groupsNames: strings('0+'),
+  },
+  response: {
+    throttleTimeMs: int32('0+', { default: 0 }),
+    results: array('0+', {
+      groupId: string('0+'),
+      errorCode: errorCode('0+'),
+    }),
+  },
+})

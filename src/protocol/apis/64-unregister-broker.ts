@@ -1,0 +1,16 @@
+import { defineApi, errorCode, int32, string } from '../schema.ts'
+
+export const unregisterBroker = defineApi({
+  key: 64,
+  name: 'UnregisterBroker',
+  versions: '0',
+  flexible: '0+',
+  request: {
+    brokerId: int32('0+'),
+  },
+  response: {
+    throttleTimeMs: int32('0+', { default: 0 }),
+    errorCode: errorCode('0+'),
+    errorMessage: string('0+', { nullable: '0+' }),
+  },
+})

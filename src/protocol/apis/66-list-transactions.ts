@@ -1,0 +1,24 @@
+import { array, defineApi, errorCode, int32, int64, int64s, string, strings } from '../schema.ts'
+
+export const listTransactions = defineApi({
+  key: 66,
+  name: 'ListTransactions',
+  versions: '0-2',
+  flexible: '0+',
+  request: {
+    stateFilters: strings('0+'),
+    producerIdFilters: int64s('0+'),
+    durationFilter: int64('1+', { default: -1 }),
+    transactionalIdPattern: string('2+', { nullable: '2+', default: null }),
+  },
+  response: {
+    throttleTimeMs: int32('0+', { default: 0 }),
+    errorCode: errorCode('0+'),
+    unknownStateFilters: strings('0+'),
+    transactionStates: array('0+', {
+      transactionalId: string('0+'),
+      producerId: int64('0+'),
+      transactionState: string('0+'),
+    }),
+  },
+})

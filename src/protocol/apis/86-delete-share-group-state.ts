@@ -1,0 +1,27 @@
+import { array, defineApi, errorCode, int32, string, uuid } from '../schema.ts'
+
+export const deleteShareGroupState = defineApi({
+  key: 86,
+  name: 'DeleteShareGroupState',
+  versions: '0',
+  flexible: '0+',
+  request: {
+    groupId: string('0+'),
+    topics: array('0+', {
+      topicId: uuid('0+'),
+      partitions: array('0+', {
+        partition: int32('0+'),
+      }),
+    }),
+  },
+  response: {
+    results: array('0+', {
+      topicId: uuid('0+'),
+      partitions: array('0+', {
+        partition: int32('0+'),
+        errorCode: errorCode('0+'),
+        errorMessage: string('0+', { nullable: '0+', default: null }),
+      }),
+    }),
+  },
+})

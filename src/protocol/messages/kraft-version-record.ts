@@ -1,0 +1,11 @@
+import { defineMessage, int16 } from '../schema.ts'
+
+export const kRaftVersionRecord = defineMessage({
+  name: 'KRaftVersionRecord',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    version: int16('0+'),
+    kRaftVersion: int16('0+'),
+  },
+})

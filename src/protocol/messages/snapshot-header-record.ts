@@ -1,0 +1,11 @@
+import { defineMessage, int16, int64 } from '../schema.ts'
+
+export const snapshotHeaderRecord = defineMessage({
+  name: 'SnapshotHeaderRecord',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    version: int16('0+'),
+    lastContainedLogTimestamp: int64('0+'),
+  },
+})

@@ -1,0 +1,23 @@
+import { array, defineMessage, int16, int32, string, struct, uint16, uuid } from '../schema.ts'
+
+export const votersRecord = defineMessage({
+  name: 'VotersRecord',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    version: int16('0+'),
+    voters: array('0+', {
+      voterId: int32('0+'),
+      voterDirectoryId: uuid('0+'),
+      endpoints: array('0+', {
+        name: string('0+'),
+        host: string('0+'),
+        port: uint16('0+'),
+      }),
+      kRaftVersionFeature: struct('0+', {
+        minSupportedVersion: int16('0+'),
+        maxSupportedVersion: int16('0+'),
+      }),
+    }),
+  },
+})

@@ -1,0 +1,28 @@
+import { array, bytes, defineMessage, int32, string, strings, struct } from '../schema.ts'
+
+export const consumerGroupMemberMetadataValue = defineMessage({
+  name: 'ConsumerGroupMemberMetadataValue',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    instanceId: string('0+', { nullable: '0+' }),
+    rackId: string('0+', { nullable: '0+' }),
+    clientId: string('0+'),
+    clientHost: string('0+'),
+    subscribedTopicNames: strings('0+'),
+    subscribedTopicRegex: string('0+', { nullable: '0+' }),
+    rebalanceTimeoutMs: int32('0+', { default: -1 }),
+    serverAssignor: string('0+', { nullable: '0+' }),
+    classicMemberMetadata: struct(
+      '0+',
+      {
+        sessionTimeoutMs: int32('0+'),
+        supportedProtocols: array('0+', {
+          name: string('0+'),
+          metadata: bytes('0+'),
+        }),
+      },
+      { nullable: '0+', tag: 0, default: null },
+    ),
+  },
+})

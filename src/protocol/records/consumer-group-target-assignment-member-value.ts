@@ -1,0 +1,13 @@
+import { array, defineMessage, int32s, uuid } from '../schema.ts'
+
+export const consumerGroupTargetAssignmentMemberValue = defineMessage({
+  name: 'ConsumerGroupTargetAssignmentMemberValue',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    topicPartitions: array('0+', {
+      topicId: uuid('0+'),
+      partitions: int32s('0+'),
+    }),
+  },
+})

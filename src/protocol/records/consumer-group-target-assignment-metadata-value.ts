@@ -1,0 +1,11 @@
+import { defineMessage, int32, int64 } from '../schema.ts'
+
+export const consumerGroupTargetAssignmentMetadataValue = defineMessage({
+  name: 'ConsumerGroupTargetAssignmentMetadataValue',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    assignmentEpoch: int32('0+'),
+    assignmentTimestamp: int64('0+', { tag: 0, default: 0, ignorable: true }),
+  },
+})

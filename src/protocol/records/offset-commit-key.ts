@@ -1,0 +1,12 @@
+import { defineMessage, int32, string } from '../schema.ts'
+
+export const offsetCommitKey = defineMessage({
+  name: 'OffsetCommitKey',
+  versions: '0',
+  flexible: 'none',
+  fields: {
+    group: string('0'),
+    topic: string('0'),
+    partition: int32('0'),
+  },
+})

@@ -1,0 +1,13 @@
+import { defineMessage, string, strings } from '../schema.ts'
+
+export const shareGroupMemberMetadataValue = defineMessage({
+  name: 'ShareGroupMemberMetadataValue',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    rackId: string('0+', { nullable: '0+' }),
+    clientId: string('0+'),
+    clientHost: string('0+'),
+    subscribedTopicNames: strings('0+'),
+  },
+})

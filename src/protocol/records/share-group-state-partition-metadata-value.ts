@@ -1,0 +1,23 @@
+import { array, defineMessage, int32s, string, uuid } from '../schema.ts'
+
+const topicPartitionsInfo = {
+  topicId: uuid('0+'),
+  topicName: string('0+'),
+  partitions: int32s('0+'),
+}
+
+const topicInfo = {
+  topicId: uuid('0+'),
+  topicName: string('0+'),
+}
+
+export const shareGroupStatePartitionMetadataValue = defineMessage({
+  name: 'ShareGroupStatePartitionMetadataValue',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    initializingTopics: array('0+', topicPartitionsInfo),
+    initializedTopics: array('0+', topicPartitionsInfo),
+    deletingTopics: array('0+', topicInfo),
+  },
+})

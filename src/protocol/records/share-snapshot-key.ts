@@ -1,0 +1,12 @@
+import { defineMessage, int32, string, uuid } from '../schema.ts'
+
+export const shareSnapshotKey = defineMessage({
+  name: 'ShareSnapshotKey',
+  versions: '0',
+  flexible: 'none',
+  fields: {
+    groupId: string('0'),
+    topicId: uuid('0'),
+    partition: int32('0'),
+  },
+})

@@ -1,0 +1,19 @@
+import { array, defineMessage, int8, int16, int32, int64 } from '../schema.ts'
+
+export const shareUpdateValue = defineMessage({
+  name: 'ShareUpdateValue',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    snapshotEpoch: int32('0+'),
+    leaderEpoch: int32('0+'),
+    startOffset: int64('0+'),
+    deliveryCompleteCount: int32('0+', { tag: 0, default: -1 }),
+    stateBatches: array('0+', {
+      firstOffset: int64('0+'),
+      lastOffset: int64('0+'),
+      deliveryState: int8('0+'),
+      deliveryCount: int16('0+'),
+    }),
+  },
+})

@@ -1,0 +1,22 @@
+import { array, defineMessage, int32, int64, string } from '../schema.ts'
+
+const lastAssignmentConfig = {
+  key: string('0+'),
+  value: string('0+'),
+}
+
+export const streamsGroupMetadataValue = defineMessage({
+  name: 'StreamsGroupMetadataValue',
+  versions: '0',
+  flexible: '0+',
+  fields: {
+    epoch: int32('0+'),
+    metadataHash: int64('0+'),
+    validatedTopologyEpoch: int32('0+', { tag: 0, default: -1 }),
+    lastAssignmentConfigs: array('0+', lastAssignmentConfig, {
+      nullable: '0+',
+      tag: 1,
+      default: null,
+    }),
+  },
+})
