@@ -7,7 +7,7 @@ export type Io = {
   /** Never goes back; its zero is arbitrary. Network time-outs and liveness. */
   readonly monotonic: Clock
   /** Time as records and rules see it: retention, compaction, groups, producer expiry. Can be advanced by hand. */
-  readonly brokerClock: Clock
+  readonly brokerClock: AdvanceableClock
   /** The machine's wall clock. Display and default timestamps only. */
   readonly wall: Clock
   readonly timers: Timers
@@ -23,6 +23,11 @@ export type Io = {
 export type Clock = {
   /** Milliseconds, may have a fraction on the monotonic clock. */
   nowMs(): number
+}
+
+export type AdvanceableClock = Clock & {
+  /** Moves this clock forward by hand. Only time as rules see it: no timer fires earlier. */
+  advance(byMs: number): void
 }
 
 export type Timer = { cancel(): void }
@@ -52,6 +57,8 @@ export type Disk = {
   readFileSync(path: string): Buffer
   readFile(path: string): Promise<Buffer>
   existsSync(path: string): boolean
+  /** @returns undefined when there is no such file */
+  statSync(path: string): FileStat | undefined
   /** Names in a folder, not sorted. */
   listSync(path: string): DirectoryEntry[]
   list(path: string): Promise<DirectoryEntry[]>
@@ -78,6 +85,8 @@ export type Disk = {
 /** `read`: must exist. `write`: read and write, made when missing. */
 export type FileMode = 'read' | 'write'
 
+export type FileStat = { sizeBytes: number; modifiedMs: number }
+
 export type DirectoryEntry = { name: string; isFolder: boolean }
 
 /** One open file. Positions are explicit: there is no cursor. Errors are Node's own (ENOSPC, EIO ...). */
@@ -97,6 +106,7 @@ export type DiskFile = {
 }
 
 export type Net = {
+  /** @throws LMQ_PORT_TAKEN, LMQ_LISTENER_INVALID */
   listen(address: ListenAddress, onConnection: (socket: Socket) => void): Promise<Server>
   /** @throws Node's own error (ECONNREFUSED, ETIMEDOUT ...) */
   connect(address: { host: string; port: number }, timeoutMs: number): Promise<Socket>
@@ -151,7 +161,7 @@ export type Codecs = {
 /** Work that would hold the event loop runs in a worker thread, one module per kind of job. */
 export type Jobs = {
   /**
-   * @param module absolute URL of a module that exports `run(input): Promise<output>`
+   * @param module absolute URL of a module that exports `run(input, io): Promise<output>`; `io` is the thread's own
    * @param input must survive structured clone
    */
   run<Output>(module: URL, input: unknown): Promise<Output>
