@@ -56,10 +56,16 @@ const longestTimeoutMs = 2 ** 31 - 1
 
 export class NodeTimers implements Timers {
   #tasks: (() => void)[] = []
+  #scheduled = false
   readonly #runTasks = () => {
-    const tasks = this.#tasks
-    this.#tasks = []
-    for (const task of tasks) task()
+    // Twice: what the first round adds (the answers that its writes made possible) leaves in this turn, too.
+    for (let round = 0; round < 2; round++) {
+      const tasks = this.#tasks
+      this.#tasks = []
+      for (const task of tasks) task()
+    }
+    this.#scheduled = this.#tasks.length > 0
+    if (this.#scheduled) setImmediate(this.#runTasks)
   }
 
   schedule(delayMs: number, task: () => void): Timer {
@@ -74,6 +80,9 @@ export class NodeTimers implements Timers {
   }
 
   endOfTurn(task: () => void): void {
-    if (this.#tasks.push(task) === 1) setImmediate(this.#runTasks)
+    this.#tasks.push(task)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(this.#runTasks)
   }
 }
