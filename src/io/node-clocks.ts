@@ -54,12 +54,16 @@ export class BrokerClock implements AdvanceableClock {
 /** Longest delay that setTimeout takes; longer ones are waited for in parts. */
 const longestTimeoutMs = 2 ** 31 - 1
 
+/** How often what runs at the end of a turn may ask for more of it before the sockets are looked at again. */
+const maxRounds = 4
+
 export class NodeTimers implements Timers {
   #tasks: (() => void)[] = []
   #scheduled = false
   readonly #runTasks = () => {
-    // Twice: what the first round adds (the answers that its writes made possible) leaves in this turn, too.
-    for (let round = 0; round < 2; round++) {
+    // What a task adds still belongs to this turn: the log's write lets answers go, and those leave without another
+    // look at the sockets in between.
+    for (let round = 0; round < maxRounds && this.#tasks.length > 0; round++) {
       const tasks = this.#tasks
       this.#tasks = []
       for (const task of tasks) task()
