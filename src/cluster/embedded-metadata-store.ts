@@ -1,0 +1,302 @@
+import { LmqError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Io } from '../io/io.ts'
+import { MetadataFiles, type RecoveredLog } from './metadata-files.ts'
+import { encodeFrame, FrameKind } from './metadata-frame.ts'
+import type {
+  Candidate,
+  Leadership,
+  Membership,
+  MetadataStore,
+  StoreEntry,
+  StoreHead,
+  StoreMember,
+  StoreRead,
+  StoreSnapshot,
+  Watch,
+} from './metadata-store.ts'
+
+export type EmbeddedStoreOptions = {
+  readonly io: Io
+  /** Where the log lies; undefined keeps it in memory only. The caller holds the lock on the folder around it. */
+  readonly folder: string | undefined
+  readonly logger: Logger
+}
+
+/**
+ * The metadata log of a broker that is a cluster by itself: files in its data folder. Several brokers of one process
+ * may share one object, then they are a cluster.
+ *
+ * Appends that arrive while the disk is busy leave together in one write and one flush.
+ */
+export class EmbeddedMetadataStore implements MetadataStore {
+  readonly #io: Io
+  readonly #files: MetadataFiles | undefined
+  #snapshot: StoreSnapshot | undefined
+  /** Committed entries behind `#snapshot`. */
+  #entries: StoreEntry[]
+  #entryBytes = 0
+  /** Of the last committed entry. */
+  #index: number
+  /** Of the last entry that was taken in, committed or not. */
+  #queuedIndex: number
+  /** The digest of the entry at each index from the snapshot's on, those that are queued included. */
+  readonly #digests: { firstIndex: number; values: number[] }
+  #controllerEpoch: number
+  #leader: EmbeddedLeadership | undefined
+  #queue: QueuedAppend[] = []
+  /** Work on the files, one after the other; never rejects. */
+  #work: Promise<void> = Promise.resolve()
+  #commitPlanned = false
+  #failure: LmqError | undefined
+  #closed = false
+  readonly #watchers = new Set<() => void>()
+  readonly #members = new Set<StoreMember>()
+
+  private constructor(io: Io, files: MetadataFiles | undefined, log: RecoveredLog) {
+    this.#io = io
+    this.#files = files
+    this.#snapshot = log.snapshot
+    this.#entries = log.entries
+    for (const entry of log.entries) this.#entryBytes += entry.payload.length
+    this.#index = log.lastIndex
+    this.#queuedIndex = log.lastIndex
+    this.#digests = { firstIndex: log.snapshot?.index ?? -1, values: log.digests }
+    this.#controllerEpoch = log.controllerEpoch
+  }
+
+  /** @throws LMQ_STORE_CORRUPT, LMQ_DISK_READ or Node's own error when the folder cannot be read */
+  static open({ io, folder, logger }: EmbeddedStoreOptions): EmbeddedMetadataStore {
+    if (folder === undefined) {
+      const empty = { snapshot: undefined, entries: [], lastIndex: -1, digests: [0] }
+      return new EmbeddedMetadataStore(io, undefined, { ...empty, controllerEpoch: 0 })
+    }
+    const { files, recovered } = MetadataFiles.open(io, folder, logger)
+    return new EmbeddedMetadataStore(io, files, recovered)
+  }
+
+  async head(): Promise<StoreHead> {
+    return {
+      index: this.#index,
+      controllerEpoch: this.#controllerEpoch,
+      controllerId: this.#leader?.brokerId ?? -1,
+    }
+  }
+
+  /** The epoch is durable with its first entry: one that wrote nothing has bound nobody, and may be given out again. */
+  async lead(candidate: Candidate): Promise<Leadership | undefined> {
+    this.#checkUsable()
+    if (this.#leader) return undefined
+    this.#controllerEpoch++
+    const leadership = new EmbeddedLeadership(candidate, this.#controllerEpoch, (lost) => {
+      if (this.#leader !== lost) return
+      this.#leader = undefined
+      this.#tellWatchers()
+    })
+    this.#leader = leadership
+    // What the former leader had queued is decided before the new one reads the head.
+    await this.#work
+    this.#tellWatchers()
+    return leadership.held ? leadership : undefined
+  }
+
+  async depose(controllerEpoch: number): Promise<void> {
+    if (this.#leader?.controllerEpoch === controllerEpoch) this.#leader.lose()
+  }
+
+  append(leadership: Leadership, afterIndex: number, payload: Buffer): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#checkUsable()
+      this.#checkLeads(leadership)
+      if (afterIndex !== this.#queuedIndex) {
+        throw new LmqError('LMQ_NOT_CONTROLLER', { afterIndex, lastIndex: this.#queuedIndex })
+      }
+      const index = ++this.#queuedIndex
+      const { controllerEpoch } = leadership
+      const previousDigest = this.#digests.values.at(-1) as number
+      const { frame, digest } = encodeFrame(
+        this.#io,
+        { kind: FrameKind.entry, index, controllerEpoch, previousDigest },
+        payload,
+      )
+      this.#digests.values.push(digest)
+      this.#queue.push({ entry: { index, controllerEpoch, payload }, frame, resolve, reject })
+      this.#planCommit()
+    })
+  }
+
+  async read(fromIndex: number, maxBytes: number): Promise<StoreRead> {
+    const first = this.#snapshot ? this.#snapshot.index + 1 : 0
+    const behind = fromIndex < first
+    const start = behind ? 0 : fromIndex - first
+    let bytes = 0
+    let end = start
+    for (; end < this.#entries.length; end++) {
+      bytes += (this.#entries[end] as StoreEntry).payload.length
+      if (bytes > maxBytes && end > start) break
+    }
+    return {
+      snapshot: behind ? this.#snapshot : undefined,
+      entries: this.#entries.slice(start, end),
+    }
+  }
+
+  watch(listener: () => void): Watch {
+    this.#watchers.add(listener)
+    return { stop: () => this.#watchers.delete(listener) }
+  }
+
+  async bytesSinceSnapshot(): Promise<number> {
+    return this.#entryBytes
+  }
+
+  writeSnapshot(leadership: Leadership, snapshot: StoreSnapshot): Promise<void> {
+    const written = this.#work.then(async () => {
+      this.#checkUsable()
+      this.#checkLeads(leadership)
+      const { index, payload } = snapshot
+      if (index > this.#index || index <= (this.#snapshot?.index ?? -1)) return
+      const previousDigest = this.#digests.values[index - this.#digests.firstIndex] as number
+      const { frame } = encodeFrame(
+        this.#io,
+        { kind: FrameKind.snapshot, index, controllerEpoch: this.#controllerEpoch, previousDigest },
+        payload,
+      )
+      try {
+        await this.#files?.writeSnapshot(index, frame, this.#index)
+      } catch (error) {
+        throw this.#fail(error)
+      }
+      const first = this.#snapshot ? this.#snapshot.index + 1 : 0
+      for (const entry of this.#entries.splice(0, index + 1 - first)) {
+        this.#entryBytes -= entry.payload.length
+      }
+      this.#digests.values.splice(0, index - this.#digests.firstIndex)
+      this.#digests.firstIndex = index
+      this.#snapshot = snapshot
+    })
+    this.#work = written.then(
+      () => undefined,
+      () => undefined,
+    )
+    return written
+  }
+
+  async join(member: StoreMember): Promise<Membership> {
+    this.#members.add(member)
+    this.#tellWatchers()
+    return {
+      leave: async () => {
+        if (this.#members.delete(member)) this.#tellWatchers()
+      },
+    }
+  }
+
+  async members(): Promise<readonly StoreMember[]> {
+    return [...this.#members]
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#work
+    this.#leader?.lose()
+    this.#watchers.clear()
+    await this.#files?.close()
+  }
+
+  #planCommit(): void {
+    if (this.#commitPlanned) return
+    this.#commitPlanned = true
+    this.#work = this.#work.then(() => this.#commit())
+  }
+
+  async #commit(): Promise<void> {
+    this.#commitPlanned = false
+    const batch = this.#queue
+    this.#queue = []
+    try {
+      if (this.#failure) throw this.#failure
+      await this.#files?.append(batch.map(({ frame }) => frame))
+    } catch (error) {
+      const failure = this.#fail(error)
+      for (const { reject } of batch) reject(failure)
+      return
+    }
+    for (const { entry } of batch) {
+      this.#entries.push(entry)
+      this.#entryBytes += entry.payload.length
+      this.#index = entry.index
+    }
+    for (const { entry, resolve } of batch) resolve(entry.index)
+    this.#tellWatchers()
+  }
+
+  /** After a failed write or flush nobody knows what the files hold: nothing more is written until a restart. */
+  #fail(error: unknown): LmqError {
+    this.#failure ??= error instanceof LmqError ? error : new LmqError('LMQ_DISK_WRITE', {}, error)
+    this.#leader?.lose()
+    return this.#failure
+  }
+
+  #checkUsable(): void {
+    if (this.#failure) throw this.#failure
+    if (this.#closed) throw new LmqError('LMQ_SHUTTING_DOWN', { store: 'metadata' })
+  }
+
+  #checkLeads(leadership: Leadership): void {
+    if (this.#leader === leadership) return
+    throw new LmqError('LMQ_NOT_CONTROLLER', { controllerEpoch: leadership.controllerEpoch })
+  }
+
+  #tellWatchers(): void {
+    for (const listener of [...this.#watchers]) listener()
+  }
+}
+
+type QueuedAppend = {
+  readonly entry: StoreEntry
+  readonly frame: Buffer
+  readonly resolve: (index: number) => void
+  readonly reject: (error: unknown) => void
+}
+
+class EmbeddedLeadership implements Leadership {
+  readonly brokerId: number
+  readonly incarnationId: string
+  readonly controllerEpoch: number
+  #held = true
+  readonly #onLose: (leadership: EmbeddedLeadership) => void
+  readonly #listeners: (() => void)[] = []
+
+  constructor(
+    candidate: Candidate,
+    controllerEpoch: number,
+    onLose: (leadership: EmbeddedLeadership) => void,
+  ) {
+    this.brokerId = candidate.brokerId
+    this.incarnationId = candidate.incarnationId
+    this.controllerEpoch = controllerEpoch
+    this.#onLose = onLose
+  }
+
+  get held(): boolean {
+    return this.#held
+  }
+
+  onLost(listener: () => void): void {
+    if (this.#held) this.#listeners.push(listener)
+    else listener()
+  }
+
+  lose(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.#onLose(this)
+    for (const listener of this.#listeners.splice(0)) listener()
+  }
+
+  async release(): Promise<void> {
+    this.lose()
+  }
+}
