@@ -6,7 +6,7 @@ import type { BrokerConfig } from '../config/broker-config.ts'
 import type { GroupCoordinator } from '../coordinator/group-coordinator.ts'
 import type { Io } from '../io/io.ts'
 import type { LogDirs } from '../log/log-dirs.ts'
-import type { Api, RequestOf, ResponseInput } from '../protocol/api.ts'
+import type { Api, RequestOf, ResponseInput } from '../protocol/schema.ts'
 import type { ErrorCode } from '../protocol/error-code.ts'
 import type { FetchSessionCache } from './fetch-session-cache.ts'
 import type { ProducerIds } from './producer-ids.ts'
@@ -48,6 +48,14 @@ export type ConnectionFacts = {
   readonly remoteAddress: string
   /** `User:ANONYMOUS` until authentication is served. */
   readonly principal: string
+  /** True when no answer will reach the peer, or the broker is stopping: do not begin to wait for anything. */
+  readonly closed: boolean
+  /**
+   * For requests that wait (Fetch): `listener` is called once, when the connection is gone or the broker is stopping.
+   * Answer at once then. Take the listener away when the answer is given.
+   */
+  onEnd(listener: () => void): void
+  offEnd(listener: () => void): void
 }
 
 export type HandlerContext = {

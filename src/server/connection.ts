@@ -1,0 +1,517 @@
+import { AssertionError } from '../base/assert.ts'
+import { LmqError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Socket } from '../io/io.ts'
+import type { ListenerMetrics } from '../metrics/request-metrics.ts'
+import { apiVersions } from '../protocol/apis/18-api-versions.ts'
+import { ErrorCode } from '../protocol/error-code.ts'
+import { Reader } from '../protocol/reader.ts'
+import { inRange } from '../protocol/versions.ts'
+import { Writer } from '../protocol/writer.ts'
+import type { ApiTable, ServedApi } from './api-table.ts'
+import { outcomeOf } from './error-mapping.ts'
+import { FrameReader } from './frame-reader.ts'
+import type { ConnectionFacts, ErrorCodeValue, HandlerContext, Services } from './handler.ts'
+import type { MemoryBudget } from './memory-budget.ts'
+import type { Outbox } from './outbox.ts'
+import { RequestHeaderReader } from './request-header.ts'
+
+const PRODUCE = 0
+const API_VERSIONS = 18
+
+/** Answers that may be outstanding on one connection before its socket is no longer read. */
+const MAX_OUTSTANDING = 1000
+/** While the peer has left more than this unread, no further request of it starts. */
+const MAX_UNSENT_BYTES = 1024 * 1024
+
+/** What a connection shares with all others of its broker and listener. */
+export type ConnectionSurroundings = {
+  readonly table: ApiTable
+  readonly services: Services
+  readonly outbox: Outbox
+  /** Bytes of requests that are being received or worked on. */
+  readonly requestMemory: MemoryBudget
+  /** Bytes of answers that peers have not taken yet. */
+  readonly answerMemory: MemoryBudget
+  readonly metrics: ListenerMetrics
+  readonly logger: Logger
+  readonly maxFrameBytes: number
+  /** Told once, when the connection is gone. */
+  onClosed(connection: Connection): void
+  /** The peer sent what this broker does not read; `firstFrame`: it never sent anything else. */
+  onProtocolError(connection: Connection, reason: string, firstFrame: boolean): void
+}
+
+/** One request in work. Answers leave in the order of these. */
+type Slot = {
+  readonly served: ServedApi
+  readonly correlationId: number
+  readonly version: number
+  readonly requestBytes: number
+  readonly startedMs: number
+  answered: boolean
+  chunks: Buffer[] | undefined
+}
+
+/**
+ * One client connection: cuts frames, starts requests in order, sends answers in order.
+ *
+ * Requests of one connection do not overtake each other: a Produce starts behind other Produces that still wait for
+ * their acknowledgement, any other request starts when all answers before it are ready (Kafka mutes the channel from
+ * receipt to response; overlapping Produces differ from that only in speed, as their appends happen in order).
+ * A request that cannot start stays in the reader, and the socket is not read beyond the chunk behind it.
+ */
+export class Connection implements ConnectionFacts {
+  readonly id: number
+  readonly listenerName: string
+  readonly remoteAddress: string
+  readonly principal = 'User:ANONYMOUS'
+  readonly #socket: Socket
+  readonly #around: ConnectionSurroundings
+  readonly #frames: FrameReader
+  readonly #headers = new RequestHeaderReader()
+  /** Requests in work, oldest first. */
+  readonly #slots: Slot[] = []
+  /** How many of `#slots` are not Produces: 0 or 1. */
+  #exclusive = 0
+  /** Encoded answers that leave at the end of this turn. */
+  #outgoing: Buffer[] = []
+  #inOutbox = false
+  #advancing = false
+  #paused = false
+  #finishing = false
+  /** Nothing is read or answered any more; the socket may still be sending what is queued. */
+  #closed = false
+  #ended = false
+  #gone = false
+  /** Bytes counted in the request budget: requests in work, and a frame that is being gathered. */
+  #grantedBytes = 0
+  #gatheringBytes = 0
+  /** Bytes counted in the answer budget until the socket drains. */
+  #unsentBytes = 0
+  #requestsSeen = 0
+  readonly #endListeners = new Set<() => void>()
+  /** On the monotonic clock: last time bytes came or left. */
+  lastActiveMs: number
+
+  constructor(id: number, listenerName: string, socket: Socket, around: ConnectionSurroundings) {
+    this.id = id
+    this.listenerName = listenerName
+    this.remoteAddress = plainAddress(socket.remoteAddress)
+    this.#socket = socket
+    this.#around = around
+    this.#frames = new FrameReader(around.maxFrameBytes)
+    this.lastActiveMs = around.services.io.monotonic.nowMs()
+    socket.onClose((error) => this.#forget(error))
+  }
+
+  /** Begins to read. */
+  start(): void {
+    if (this.#closed) return
+    this.#socket.onDrain(() => this.#drained())
+    this.#socket.onData((chunk) => this.#receive(chunk))
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.#finishing
+  }
+
+  /** True from the moment on at which only the end of the socket is awaited. */
+  get ending(): boolean {
+    return this.#ended
+  }
+
+  /** Requests that have no answer yet. */
+  get outstanding(): number {
+    return this.#slots.length
+  }
+
+  /** True while the peer holds memory that others may be waiting for without making progress itself. */
+  get holdsMemory(): boolean {
+    return this.#gatheringBytes > 0 || this.#unsentBytes > 0
+  }
+
+  onEnd(listener: () => void): void {
+    this.#endListeners.add(listener)
+  }
+
+  offEnd(listener: () => void): void {
+    this.#endListeners.delete(listener)
+  }
+
+  /** Starts no further request; ends the connection when the answers in work have been sent. */
+  finish(): void {
+    if (this.#finishing || this.#closed) return
+    this.#finishing = true
+    this.#pause()
+    this.#tellEnd()
+    this.#endWhenDone()
+  }
+
+  /** Drops the connection now. */
+  destroy(): void {
+    if (this.#gone) return
+    this.#socket.destroy()
+    this.#forget(undefined)
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#closed) return
+    this.lastActiveMs = this.#around.services.io.monotonic.nowMs()
+    this.#around.metrics.bytesReceived += chunk.length
+    if (this.#finishing) return
+    this.#frames.feed(chunk)
+    this.#advance()
+  }
+
+  /** Starts every request that is complete and allowed to start. */
+  readonly #advance = (): void => {
+    if (this.#advancing) return
+    this.#advancing = true
+    while (!this.#closed && !this.#finishing && this.#step());
+    this.#advancing = false
+    if (this.#closed || this.#finishing) return
+    if (this.#frames.hasUnread) this.#pause()
+    else if (this.#paused) this.#resume()
+  }
+
+  /** @returns whether another step may be possible */
+  #step(): boolean {
+    const frames = this.#frames
+    switch (frames.next()) {
+      case 'more':
+        return false
+      case 'memory':
+        return this.#grantMemory()
+      case 'negative':
+        this.#refuseStream(`frame size ${frames.frameBytes} is negative`)
+        return false
+      case 'too-large':
+        this.#refuseStream(describeOversize(frames.frameBytes, this.#around.maxFrameBytes))
+        return false
+      case 'frame': {
+        const { start, end } = frames
+        const buffer = frames.buffer as Buffer
+        const key = end - start >= 2 ? buffer.readInt16BE(start) : -1
+        if (!this.#mayStart(key)) return false
+        frames.consume()
+        this.#begin(buffer, start, end, key)
+        return true
+      }
+    }
+  }
+
+  #grantMemory(): boolean {
+    const { requestMemory } = this.#around
+    const sizeBytes = this.#frames.frameBytes
+    if (!requestMemory.tryTake(sizeBytes)) {
+      requestMemory.wait(this.#advance)
+      return false
+    }
+    this.#gatheringBytes = sizeBytes
+    this.#grantedBytes += sizeBytes
+    this.#frames.allocate()
+    return true
+  }
+
+  #mayStart(key: number): boolean {
+    const waiting = this.#slots.length
+    if (waiting > 0) {
+      if (key !== PRODUCE || this.#exclusive > 0 || waiting >= MAX_OUTSTANDING) return false
+    }
+    const { requestMemory, answerMemory } = this.#around
+    if (this.#unsentBytes > 0 && this.#socket.queuedBytes > MAX_UNSENT_BYTES) return false
+    // A gathered frame is counted already; one within a chunk is about to be.
+    if (this.#gatheringBytes === 0 && requestMemory.exhausted && this.#grantedBytes > 0) {
+      requestMemory.wait(this.#advance)
+      return false
+    }
+    if (answerMemory.exhausted && this.#outgoing.length + this.#unsentBytes === 0) {
+      answerMemory.wait(this.#advance)
+      return false
+    }
+    return true
+  }
+
+  /** Reads header and body of one frame and starts its handler. */
+  #begin(buffer: Buffer, start: number, end: number, key: number): void {
+    const sizeBytes = end - start
+    if (this.#gatheringBytes > 0) {
+      this.#gatheringBytes = 0
+    } else {
+      this.#around.requestMemory.take(sizeBytes)
+      this.#grantedBytes += sizeBytes
+    }
+    this.#requestsSeen++
+    const served = this.#around.table.get(key)
+    const version = sizeBytes >= 4 ? buffer.readInt16BE(start + 2) : -1
+    if (served === undefined) return this.#refuseStream(`API key ${key} is not served`)
+    if (!inRange(served.versions, version)) {
+      if (key === API_VERSIONS) return this.#answerUnknownApiVersions(buffer, start, end, served)
+      return this.#refuseStream(`${served.api.name} version ${version} is not served`)
+    }
+    try {
+      const flexible = inRange(served.api.flexible, version)
+      const header = this.#headers.read(buffer, start, end, flexible)
+      const request = served.api.request.read(new Reader(buffer, header.bodyStart, end), version)
+      const slot = this.#openSlot(served, header.correlationId, version, sizeBytes)
+      const { services } = this.#around
+      const context = {
+        apiVersion: version,
+        clientId: header.clientId,
+        connection: this,
+        services,
+      }
+      this.#serve(slot, request, context)
+    } catch (error) {
+      if (!(error instanceof LmqError) || error.code !== 'LMQ_PROTOCOL') throw error
+      this.#refuseStream(`${served.api.name} version ${version} is unreadable: ${error.message}`)
+    }
+  }
+
+  #openSlot(
+    served: ServedApi,
+    correlationId: number,
+    version: number,
+    requestBytes: number,
+  ): Slot {
+    const slot: Slot = {
+      served,
+      correlationId,
+      version,
+      requestBytes,
+      startedMs: this.#around.services.io.monotonic.nowMs(),
+      answered: false,
+      chunks: undefined,
+    }
+    this.#slots.push(slot)
+    if (served.api.key !== PRODUCE) this.#exclusive++
+    served.metrics.requests++
+    served.metrics.requestBytes += requestBytes
+    return slot
+  }
+
+  #serve(slot: Slot, request: unknown, context: HandlerContext): void {
+    const { handler } = slot.served
+    // Request and answer types belong to the handler that stands in the table under this key.
+    const message = request as never
+    try {
+      if (handler.start !== undefined) {
+        handler.start(message, context, (answer) => this.#reply(slot, answer))
+        return
+      }
+      const answer = handler.serve(message, context)
+      if (answer instanceof Promise) {
+        answer.then(
+          (ready) => this.#reply(slot, ready),
+          (error: unknown) => this.#fail(slot, message, context, error),
+        )
+      } else {
+        this.#reply(slot, answer)
+      }
+    } catch (error) {
+      this.#fail(slot, message, context, error)
+    }
+  }
+
+  #fail(slot: Slot, request: never, context: HandlerContext, error: unknown): void {
+    if (error instanceof AssertionError) throw error
+    slot.served.metrics.failures++
+    const outcome = outcomeOf(error)
+    const facts = {
+      api: slot.served.api.name,
+      version: slot.version,
+      connection: this.id,
+      clientId: context.clientId,
+    }
+    if (outcome === undefined) {
+      this.#around.logger.error(
+        { ...facts, error },
+        'a request failed because of a bug in the broker: please report it with this line',
+      )
+    } else {
+      this.#around.logger.warn({ ...facts, error }, 'a request could not be served')
+    }
+    const code: ErrorCodeValue = outcome ?? ErrorCode.UNKNOWN_SERVER_ERROR
+    this.#reply(slot, slot.served.handler.refuse(request, code, context))
+  }
+
+  #reply(slot: Slot, answer: object | undefined | 'close'): void {
+    if (slot.answered) return
+    slot.answered = true
+    if (this.#closed) return
+    if (answer === 'close') return this.#close('an acks=0 request failed')
+    if (answer !== undefined) slot.chunks = this.#encode(slot, answer)
+    slot.served.metrics.observe(this.#around.services.io.monotonic.nowMs() - slot.startedMs)
+    if (slot === this.#slots[0]) this.#releaseAnswers()
+  }
+
+  #encode(slot: Slot, answer: object): Buffer[] {
+    const { api, metrics } = slot.served
+    const writer = new Writer()
+    try {
+      writer.int32(0)
+      writer.int32(slot.correlationId)
+      if (api.key !== API_VERSIONS && inRange(api.flexible, slot.version)) writer.uvarint(0)
+      api.response.write(writer, answer as never, slot.version)
+      metrics.responseBytes += writer.sizeBytes
+      return writer.finishFrame()
+    } finally {
+      writer.release()
+    }
+  }
+
+  /** Moves the answers that are ready, in order, to what leaves at the end of this turn. */
+  #releaseAnswers(): void {
+    const slots = this.#slots
+    let slot = slots[0]
+    while (slot?.answered) {
+      slots.shift()
+      if (slot.served.api.key !== PRODUCE) this.#exclusive--
+      this.#grantedBytes -= slot.requestBytes
+      this.#around.requestMemory.give(slot.requestBytes)
+      if (slot.chunks !== undefined) this.#queue(slot.chunks)
+      slot = slots[0]
+    }
+    if (this.#finishing) this.#endWhenDone()
+    else this.#advance()
+  }
+
+  #queue(chunks: Buffer[]): void {
+    if (this.#outgoing.length === 0) this.#outgoing = chunks
+    else for (const chunk of chunks) this.#outgoing.push(chunk)
+    if (this.#inOutbox) return
+    this.#inOutbox = true
+    this.#around.outbox.add(this)
+  }
+
+  /** Sends what is ready. Called by the outbox at the end of a turn. */
+  flush(): void {
+    this.#inOutbox = false
+    const chunks = this.#outgoing
+    if (chunks.length === 0 || this.#closed) return
+    this.#outgoing = []
+    for (const chunk of chunks) this.#around.metrics.bytesSent += chunk.length
+    const drained = this.#socket.write(chunks)
+    this.lastActiveMs = this.#around.services.io.monotonic.nowMs()
+    if (!drained) this.#countUnsent(this.#socket.queuedBytes)
+    if (this.#finishing) this.#endWhenDone()
+  }
+
+  #countUnsent(unsentBytes: number): void {
+    const change = unsentBytes - this.#unsentBytes
+    this.#unsentBytes = unsentBytes
+    if (change > 0) this.#around.answerMemory.take(change)
+    else if (change < 0) this.#around.answerMemory.give(-change)
+  }
+
+  #drained(): void {
+    if (this.#closed) return
+    this.lastActiveMs = this.#around.services.io.monotonic.nowMs()
+    this.#countUnsent(0)
+    this.#advance()
+  }
+
+  #endWhenDone(): void {
+    if (this.#closed || this.#slots.length > 0 || this.#inOutbox) return
+    this.#end()
+  }
+
+  /** Sends what is queued and ends; goes on reading, and dropping, so that the peer's end is noticed. */
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#socket.end()
+    this.#resume()
+  }
+
+  #answerUnknownApiVersions(buffer: Buffer, start: number, end: number, served: ServedApi): void {
+    // The body is of an unknown version and stays unread; the answer is in v0, which every client reads.
+    if (end - start < 8) return this.#refuseStream('header ends early')
+    const slot = this.#openSlot(served, buffer.readInt32BE(start + 4), 0, end - start)
+    const { min, max } = served.versions
+    this.#reply(slot, {
+      errorCode: ErrorCode.UNSUPPORTED_VERSION,
+      apiKeys: [{ apiKey: apiVersions.key, minVersion: min, maxVersion: max }],
+    })
+  }
+
+  #refuseStream(reason: string): void {
+    if (this.#closed) return
+    this.#around.metrics.protocolErrors++
+    this.#around.onProtocolError(this, reason, this.#requestsSeen <= 1)
+    this.#close(reason)
+  }
+
+  /** Sends the answers that are ready, then closes: what was asked before the bad request was served. */
+  #close(reason: string): void {
+    if (this.#closed) return
+    this.#around.logger.debug({ connection: this.id, reason }, 'closing a connection')
+    this.flush()
+    this.#release()
+    this.#end()
+  }
+
+  #pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.#socket.pause()
+  }
+
+  #resume(): void {
+    this.#paused = false
+    this.#socket.resume()
+  }
+
+  #tellEnd(): void {
+    const listeners = [...this.#endListeners]
+    this.#endListeners.clear()
+    for (const listener of listeners) listener()
+  }
+
+  /** Gives back everything that is shared. Answers that come later are dropped. */
+  #release(): void {
+    if (this.#closed) return
+    this.#closed = true
+    const { requestMemory, answerMemory } = this.#around
+    requestMemory.stopWaiting(this.#advance)
+    answerMemory.stopWaiting(this.#advance)
+    this.#slots.length = 0
+    this.#outgoing = []
+    requestMemory.give(this.#grantedBytes)
+    this.#grantedBytes = 0
+    this.#gatheringBytes = 0
+    answerMemory.give(this.#unsentBytes)
+    this.#unsentBytes = 0
+    this.#tellEnd()
+  }
+
+  #forget(error: Error | undefined): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#release()
+    if (error) this.#around.logger.debug({ connection: this.id, error }, 'a connection broke')
+    this.#around.onClosed(this)
+  }
+}
+
+/** IPv4 mapped into IPv6 is shown, and counted, as IPv4. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address
+}
+
+/** Says what probably speaks when the first four bytes are no frame size. */
+function describeOversize(frameBytes: number, maxFrameBytes: number): string {
+  const text = String.fromCharCode(
+    (frameBytes >>> 24) & 0xff,
+    (frameBytes >>> 16) & 0xff,
+    (frameBytes >>> 8) & 0xff,
+    frameBytes & 0xff,
+  )
+  if (frameBytes >>> 16 === 0x1603) return 'a TLS client speaks to a plaintext listener'
+  if (/^(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN|HTTP|PRI )$/.test(text)) {
+    return 'an HTTP client speaks to the Kafka port'
+  }
+  if (/^[\x20-\x7e\r\n\t]{4}$/.test(text)) return 'plain text was sent to the Kafka port'
+  return `frame size ${frameBytes} is above socket.request.max.bytes (${maxFrameBytes})`
+}
