@@ -1,0 +1,227 @@
+// Obtains what the tests need from the ordinary package clients of this machine, and says what it could not get.
+//
+//   node test/tools/obtain.mjs [--json] [TOOL...]
+//
+// Tools: kcat, python, go, java, node22, node24. Everything but kcat lands in the cache folder (cache.mjs). A tool that is
+// missing is never an error: its tests are skipped, and the reason is printed here and by the test run.
+import { spawn } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { cached, definitionOf } from './cache.mjs'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const compat = join(here, '..', 'compat')
+const weekMs = 7 * 86_400_000
+const forever = Number.POSITIVE_INFINITY
+
+/** The reference: LMQ promises what this version of Apache Kafka does. Its own clients and tools are used for tests. */
+const kafkaVersion = '4.3.1'
+
+const tools = {
+  kcat: { skips: 'kcat', obtain: obtainKcat },
+  python: { skips: 'confluent-kafka (Python)', obtain: obtainPython },
+  go: { skips: 'franz-go (Go)', obtain: obtainGo },
+  java: { skips: 'Java clients and Kafka tools', obtain: obtainJava },
+  node22: { skips: 'unit tests on Node 22', obtain: () => obtainNode(22) },
+  node24: { skips: 'unit tests on Node 24', obtain: () => obtainNode(24) },
+}
+
+export const toolNames = Object.keys(tools)
+
+/**
+ * @param names the tools that are wanted
+ * @returns by tool name either its facts (path, version, ...) or `{ missing, skips }`: the reason, and what will not run
+ */
+export async function obtain(names = toolNames) {
+  const entries = names.map(async (name) => {
+    const { obtain: get, skips } = tools[name]
+    try {
+      return [name, await get()]
+    } catch (error) {
+      return [name, { missing: error.message, skips }]
+    }
+  })
+  return Object.fromEntries(await Promise.all(entries))
+}
+
+async function obtainKcat() {
+  const path = onPath('kcat') ?? (await installKcat())
+  const { stdout } = await run(path, ['-V'])
+  return { path, version: /Version (\S+)/.exec(stdout)?.[1] ?? 'unknown', about: stdout.trim() }
+}
+
+async function installKcat() {
+  if (process.platform === 'darwin' && onPath('brew')) await run('brew', ['install', 'kcat'])
+  else if (onPath('apt-get') && process.getuid?.() === 0) await installDebian('kcat')
+  else throw new Error('kcat is not installed (apt-get install kcat, or brew install kcat)')
+  const path = onPath('kcat')
+  if (!path) throw new Error('kcat was installed but is not on the PATH')
+  return path
+}
+
+async function installDebian(name) {
+  const lockWait = ['-o', 'DPkg::Lock::Timeout=180']
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const install = ['install', '-y', '-q', '--no-install-recommends', ...lockWait, name]
+  try {
+    await run('apt-get', install, { env })
+  } catch {
+    await run('apt-get', ['update', '-q', ...lockWait], { env })
+    await run('apt-get', install, { env })
+  }
+}
+
+async function obtainPython() {
+  const python = onPath('python3') ?? onPath('python')
+  if (!python) throw new Error('python3 is not installed')
+  const { stdout } = await run(python, ['--version'])
+  return cached('python', definitionOf(stdout), weekMs, async (folder) => {
+    const venv = join(folder, 'venv')
+    await run(python, ['-m', 'venv', venv])
+    const path = join(venv, 'bin', 'python')
+    await run(path, [
+      ...['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--only-binary', ':all:'],
+      'confluent-kafka',
+    ])
+    const about = 'import confluent_kafka as c; print(c.__version__, c.libversion()[0])'
+    const [version, librdkafka] = (await run(path, ['-c', about])).stdout.trim().split(' ')
+    return { path, version, librdkafka }
+  })
+}
+
+async function obtainGo() {
+  if (!onPath('go')) throw new Error('go is not installed')
+  const sources = sourcesIn('go', '.go')
+  const { stdout } = await run('go', ['version'])
+  const definition = definitionOf(stdout, ...sources.map((file) => readFileSync(file, 'utf8')))
+  return cached('go', definition, weekMs, async (folder) => {
+    for (const file of sources)
+      copyFileSync(file, join(folder, file.slice(dirname(file).length + 1)))
+    const env = { ...process.env, GOFLAGS: '-mod=mod', GOWORK: 'off' }
+    await run('go', ['mod', 'init', 'lmq-compat'], { cwd: folder, env })
+    const modules = ['github.com/twmb/franz-go@latest', 'github.com/twmb/franz-go/pkg/kadm@latest']
+    await run('go', ['get', ...modules], { cwd: folder, env })
+    await run('go', ['mod', 'tidy'], { cwd: folder, env })
+    await run('go', ['build', '-buildvcs=false', '-o', 'driver', '.'], { cwd: folder, env })
+    const mod = readFileSync(join(folder, 'go.mod'), 'utf8')
+    const version = /franz-go v(\S+)/.exec(mod)?.[1] ?? 'unknown'
+    return { path: join(folder, 'driver'), version }
+  })
+}
+
+async function obtainJava() {
+  for (const program of ['java', 'javac', 'mvn']) {
+    if (!onPath(program)) throw new Error(`${program} is not installed`)
+  }
+  const pom = join(compat, 'java', 'pom.xml')
+  const text = readFileSync(pom, 'utf8').replaceAll('KAFKA_VERSION', kafkaVersion)
+  const jars = await cached('kafka-jars', definitionOf(text), forever, async (folder) => {
+    writeFileSync(join(folder, 'pom.xml'), text)
+    const goal = ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=lib']
+    await run('mvn', goal, { cwd: folder })
+    return { lib: join(folder, 'lib') }
+  })
+  const sources = sourcesIn('java', '.java')
+  const classpath = join(jars.lib, '*')
+  const release = (await run('javac', ['-version'])).stdout
+  const definition = definitionOf(
+    text,
+    release,
+    ...sources.map((file) => readFileSync(file, 'utf8')),
+  )
+  const driver = await cached('java', definition, forever, async (folder) => {
+    const classes = join(folder, 'classes')
+    mkdirSync(classes)
+    await run('javac', ['-nowarn', '-cp', classpath, '-d', classes, ...sources])
+    return { classes }
+  })
+  return {
+    path: onPath('java'),
+    version: kafkaVersion,
+    classpath: [driver.classes, classpath].join(delimiter),
+  }
+}
+
+/** The npm package `node` brings a Node.js binary; its install script picks the platform's. */
+async function obtainNode(major) {
+  return cached(`node${major}`, definitionOf('npm'), weekMs, async (folder) => {
+    writeFileSync(
+      join(folder, 'package.json'),
+      JSON.stringify({ private: true, allowScripts: { node: true } }),
+    )
+    const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+    await run(npm, ['install', '--no-fund', '--no-audit', `node@${major}`], { cwd: folder })
+    const path = join(folder, 'node_modules', 'node', 'bin', 'node')
+    return { path, version: (await run(path, ['--version'])).stdout.trim().slice(1) }
+  })
+}
+
+function sourcesIn(folder, ending) {
+  const path = join(compat, folder)
+  const names = readdirSync(path).filter((name) => name.endsWith(ending))
+  return names.sort().map((name) => join(path, name))
+}
+
+function onPath(program) {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    const path = join(folder, program)
+    if (folder !== '' && existsSync(path)) return path
+  }
+  return undefined
+}
+
+/** Runs a program to its end. Rejects with its last lines when it fails or takes longer than ten minutes. */
+function run(program, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 600_000,
+      killSignal: 'SIGKILL',
+      ...options,
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk
+    })
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk
+    })
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      if (code === 0) return resolve({ stdout, stderr })
+      const last = `${stdout}\n${stderr}`.trim().split('\n').slice(-8).join('\n    ')
+      const line = [program, ...args].join(' ')
+      reject(new Error(`${line} ended with ${signal ?? code}:\n    ${last}`))
+    })
+  })
+}
+
+async function main() {
+  const args = process.argv.slice(2)
+  const names = args.filter((arg) => !arg.startsWith('--'))
+  const unknown = names.find((name) => !tools[name])
+  if (unknown) throw new Error(`unknown tool ${unknown}: one of ${toolNames.join(', ')}`)
+  const found = await obtain(names.length > 0 ? names : toolNames)
+  if (args.includes('--json')) return console.log(JSON.stringify(found))
+  for (const line of describe(found)) console.log(line)
+}
+
+/** One line for each tool: its version, or why it is missing and what will not run. */
+export function describe(found) {
+  return Object.entries(found).map(([name, facts]) =>
+    facts.missing
+      ? `${name}: not here, so these do not run: ${facts.skips}. ${facts.missing}`
+      : `${name}: ${facts.version}`,
+  )
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main()
