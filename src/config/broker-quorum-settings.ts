@@ -1,0 +1,157 @@
+import { bool, bytes, duration, int, list, long, string } from './setting.ts'
+
+/** Identity of the broker, and Kafka's KRaft quorum, which does not exist here. Names, types, defaults, bounds and update modes are Kafka 4.3's. */
+export const quorumSettings = {
+  'broker.heartbeat.interval.ms': duration({
+    type: 'int',
+    default: 2000,
+    used: false,
+    about: 'Time between two heartbeats to the controller.',
+  }),
+  'broker.session.timeout.ms': duration({
+    type: 'int',
+    default: 9000,
+    used: false,
+    about: 'Silence after which the controller fences a broker.',
+  }),
+  'controller.listener.names': list({
+    default: null,
+    used: false,
+    about: 'Listeners of KRaft controllers. The listeners of these names are not opened here.',
+  }),
+  'controller.quorum.append.linger.ms': duration({
+    type: 'int',
+    default: 25,
+    min: 0,
+    used: false,
+    about: 'Time for which a KRaft controller gathers records.',
+  }),
+  'controller.quorum.auto.join.enable': bool({
+    default: false,
+    used: false,
+    about: 'Whether a KRaft controller joins the quorum by itself.',
+  }),
+  'controller.quorum.bootstrap.servers': list({
+    default: [],
+    used: false,
+    about: 'Addresses at which a KRaft quorum is found.',
+  }),
+  'controller.quorum.election.backoff.max.ms': duration({
+    type: 'int',
+    default: 1000,
+    min: 0,
+    used: false,
+    about: 'Longest pause between two KRaft elections.',
+  }),
+  'controller.quorum.election.timeout.ms': duration({
+    type: 'int',
+    default: 1000,
+    min: 0,
+    used: false,
+    about: 'Time-out of a KRaft election.',
+  }),
+  'controller.quorum.fetch.max.bytes': bytes({
+    type: 'int',
+    default: 1_048_576,
+    min: 1,
+    used: false,
+    about: 'Bytes of one fetch from the KRaft leader.',
+  }),
+  'controller.quorum.fetch.snapshot.max.bytes': bytes({
+    type: 'int',
+    default: 1_048_576,
+    min: 1,
+    used: false,
+    about: 'Bytes of one fetch of a KRaft snapshot.',
+  }),
+  'controller.quorum.fetch.timeout.ms': duration({
+    type: 'int',
+    default: 2000,
+    min: 0,
+    used: false,
+    about: 'Time without a fetch from the KRaft leader after which an election starts.',
+  }),
+  'controller.quorum.request.timeout.ms': duration({
+    type: 'int',
+    default: 2000,
+    min: 0,
+    used: false,
+    about: 'Time-out of requests within a KRaft quorum.',
+  }),
+  'controller.quorum.retry.backoff.ms': duration({
+    type: 'int',
+    default: 20,
+    min: 0,
+    used: false,
+    about: 'Pause before a request within a KRaft quorum is tried again.',
+  }),
+  'controller.quorum.voters': list({
+    default: [],
+    used: false,
+    about: 'Voters of a KRaft quorum: id@host:port. There is no KRaft quorum here.',
+  }),
+  'initial.broker.registration.timeout.ms': duration({
+    type: 'int',
+    default: 60_000,
+    used: false,
+    about: 'Time within which a starting broker must be registered.',
+  }),
+  'metadata.log.dir': string({
+    default: null,
+    used: false,
+    about: 'Folder of the metadata log. Unset: the first of log.dirs.',
+  }),
+  'metadata.log.max.record.bytes.between.snapshots': long({
+    default: 20_971_520,
+    min: 1,
+    used: false,
+    about: 'Bytes of metadata records after which a snapshot is due.',
+  }),
+  'metadata.log.max.snapshot.interval.ms': duration({
+    default: 3_600_000,
+    min: 0,
+    used: false,
+    about: 'Age of the newest metadata snapshot at which the next is due.',
+  }),
+  'metadata.log.segment.bytes': bytes({
+    type: 'int',
+    default: 1_073_741_824,
+    min: 8_388_608,
+    used: false,
+    about: 'Segment size of the metadata log.',
+  }),
+  'metadata.log.segment.ms': duration({
+    default: 604_800_000,
+    used: false,
+    about: 'Age at which a segment of the metadata log is closed.',
+  }),
+  'metadata.max.idle.interval.ms': duration({
+    type: 'int',
+    default: 500,
+    min: 0,
+    used: false,
+    about: 'Time between two no-op records of an idle KRaft controller.',
+  }),
+  'metadata.max.retention.bytes': bytes({
+    default: 104_857_600,
+    used: false,
+    about: 'Size of metadata log and snapshots above which the oldest are deleted.',
+  }),
+  'metadata.max.retention.ms': duration({
+    default: 604_800_000,
+    used: false,
+    about: 'Age at which metadata log segments and snapshots are deleted.',
+  }),
+  'node.id': int({ default: 1, min: 0, about: 'Number of this broker in the cluster.' }),
+  'process.roles': list({
+    default: null,
+    of: ['broker', 'controller'],
+    used: false,
+    about: 'Roles of a KRaft process. Here every broker may be the controller.',
+  }),
+  'sasl.mechanism.controller.protocol': string({
+    default: 'GSSAPI',
+    used: false,
+    about: 'SASL mechanism towards KRaft controllers.',
+  }),
+} as const

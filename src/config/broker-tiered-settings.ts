@@ -1,0 +1,173 @@
+import { bool, bytes, duration, int, LONG_MAX, long, string } from './setting.ts'
+
+/** Tiered storage, which does not exist here. Names, types, defaults, bounds and update modes are Kafka 4.3's. */
+export const tieredSettings = {
+  'log.local.retention.bytes': bytes({
+    default: -2,
+    min: -2,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Size kept on local disk with tiered storage, for topics that do not say.',
+  }),
+  'log.local.retention.ms': duration({
+    default: -2,
+    min: -2,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Age kept on local disk with tiered storage, for topics that do not say.',
+  }),
+  'remote.fetch.max.wait.ms': duration({
+    type: 'int',
+    default: 500,
+    min: 1,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Longest wait of a fetch from tiered storage.',
+  }),
+  'remote.list.offsets.request.timeout.ms': duration({
+    default: 30_000,
+    min: 1,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Time-out of ListOffsets that asks tiered storage.',
+  }),
+  'remote.log.index.file.cache.total.size.bytes': bytes({
+    default: 1_073_741_824,
+    min: 1,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Disk space for index files of tiered segments.',
+  }),
+  'remote.log.manager.copier.thread.pool.size': int({
+    default: 10,
+    min: 1,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Threads that copy segments to tiered storage.',
+  }),
+  'remote.log.manager.copy.max.bytes.per.second': long({
+    default: LONG_MAX,
+    min: 1,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Bytes a second copied to tiered storage.',
+  }),
+  'remote.log.manager.copy.quota.window.num': int({
+    default: 11,
+    min: 1,
+    used: false,
+    about: 'Samples kept for the quota of copies to tiered storage.',
+  }),
+  'remote.log.manager.copy.quota.window.size.seconds': int({
+    default: 1,
+    min: 1,
+    used: false,
+    about: 'Length of a sample of the quota of copies to tiered storage.',
+  }),
+  'remote.log.manager.expiration.thread.pool.size': int({
+    default: 10,
+    min: 1,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Threads that expire tiered segments.',
+  }),
+  'remote.log.manager.fetch.max.bytes.per.second': long({
+    default: LONG_MAX,
+    min: 1,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Bytes a second fetched from tiered storage.',
+  }),
+  'remote.log.manager.fetch.quota.window.num': int({
+    default: 11,
+    min: 1,
+    used: false,
+    about: 'Samples kept for the quota of fetches from tiered storage.',
+  }),
+  'remote.log.manager.fetch.quota.window.size.seconds': int({
+    default: 1,
+    min: 1,
+    used: false,
+    about: 'Length of a sample of the quota of fetches from tiered storage.',
+  }),
+  'remote.log.manager.follower.thread.pool.size': int({
+    default: 2,
+    min: 1,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Threads that prepare followers of tiered logs.',
+  }),
+  'remote.log.manager.task.interval.ms': duration({
+    default: 30_000,
+    min: 1,
+    used: false,
+    about: 'Time between two rounds of tiered storage tasks.',
+  }),
+  'remote.log.manager.thread.pool.size': int({
+    default: 2,
+    min: 1,
+    used: false,
+    about: 'Threads for tiered storage.',
+  }),
+  'remote.log.metadata.custom.metadata.max.bytes': bytes({
+    type: 'int',
+    default: 128,
+    min: 0,
+    used: false,
+    about: 'Largest custom metadata of a tiered segment.',
+  }),
+  'remote.log.metadata.manager.class.name': string({
+    default:
+      'org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager',
+    used: false,
+    about: 'Java class that keeps the metadata of tiered segments.',
+  }),
+  'remote.log.metadata.manager.class.path': string({
+    default: null,
+    used: false,
+    about: 'Class path of the tiered metadata class.',
+  }),
+  'remote.log.metadata.manager.impl.prefix': string({
+    default: 'rlmm.config.',
+    used: false,
+    about: 'Prefix of settings handed to the tiered metadata class.',
+  }),
+  'remote.log.metadata.manager.listener.name': string({
+    default: null,
+    used: false,
+    about: 'Listener that the tiered metadata class uses.',
+  }),
+  'remote.log.reader.max.pending.tasks': int({
+    default: 100,
+    min: 1,
+    used: false,
+    about: 'Reads of tiered storage that may wait.',
+  }),
+  'remote.log.reader.threads': int({
+    default: 10,
+    min: 1,
+    update: 'cluster-wide',
+    used: false,
+    about: 'Threads that read tiered storage.',
+  }),
+  'remote.log.storage.manager.class.name': string({
+    default: null,
+    used: false,
+    about: 'Java class of the tiered storage.',
+  }),
+  'remote.log.storage.manager.class.path': string({
+    default: null,
+    used: false,
+    about: 'Class path of the tiered storage class.',
+  }),
+  'remote.log.storage.manager.impl.prefix': string({
+    default: 'rsm.config.',
+    used: false,
+    about: 'Prefix of settings handed to the tiered storage class.',
+  }),
+  'remote.log.storage.system.enable': bool({
+    default: false,
+    used: false,
+    about: 'Whether tiered storage is there. It is not, here.',
+  }),
+} as const

@@ -1,0 +1,55 @@
+import { bool, bytes, int, LONG_MAX, oneOf, string } from './setting.ts'
+
+/** Settings that Kafka does not have. All start with `lmq.`; an unknown `lmq.` name stops the start. */
+export const lmqSettings = {
+  'lmq.cluster.id': string({
+    default: null,
+    check: (id) =>
+      /^[A-Za-z0-9_-]{1,64}$/.test(id)
+        ? undefined
+        : 'A cluster id is 1 to 64 letters, digits, - or _',
+    about: 'Cluster id that a new data folder gets. Unset: a random one.',
+  }),
+  'lmq.ephemeral': bool({
+    default: false,
+    about: 'Keeps the data in a temporary folder that is removed when the broker stops.',
+  }),
+  'lmq.http.host': string({
+    default: '127.0.0.1',
+    about: 'Address on which HTTP (health, metrics) is served.',
+  }),
+  'lmq.http.port': int({
+    default: 9644,
+    min: -1,
+    max: 65_535,
+    about: 'Port on which HTTP (health, metrics) is served. 0: a free one, -1: none.',
+  }),
+  'lmq.log.format': oneOf(['text', 'json'], {
+    default: 'text',
+    about: 'Form of the log lines: text for people, json for programs.',
+  }),
+  'lmq.log.level': oneOf(['debug', 'info', 'warn', 'error'], {
+    default: 'info',
+    about: 'Least level of the log lines that are written.',
+  }),
+  'lmq.memory.budget.bytes': bytes({
+    default: 268_435_456,
+    min: 16_777_216,
+    max: LONG_MAX,
+    about:
+      'Memory for requests being read and answers not yet sent, over all connections. Sockets are not read above it.',
+  }),
+  'lmq.open.files': int({
+    default: 4096,
+    min: 64,
+    max: 1_048_576,
+    about: 'Most segment files held open at once; the one used least recently is closed first.',
+  }),
+  'lmq.tail.bytes': bytes({
+    default: 67_108_864,
+    min: 0,
+    max: LONG_MAX,
+    about:
+      'Memory for the newest batches of all partitions, from which consumers that keep up are served without the disk.',
+  }),
+} as const
