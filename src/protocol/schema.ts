@@ -148,7 +148,8 @@ export class Message<F extends Fields> {
   readonly flexible: VersionRange
   readonly fields: F
   readonly #decoders: (Decode<ValuesOf<F>> | undefined)[] = []
-  readonly #encoders: (Encode<InputsOf<F>> | undefined)[] = []
+  /** Not typed by `F`, so that any message can stand where a message of unknown fields is wanted. */
+  readonly #encoders: (Encode<never> | undefined)[] = []
 
   constructor(name: string, versions: string, flexible: string, fields: F) {
     this.name = name
@@ -166,7 +167,7 @@ export class Message<F extends Fields> {
   /** @throws LMQ_PROTOCOL when a value has no place in this version */
   write(writer: Writer, message: InputsOf<F>, version: number): void {
     const encoder = this.#encoders[version] ?? this.#compileEncoder(version)
-    encoder(writer, message)
+    encoder(writer, message as never)
   }
 
   /** @param end exclusive */
@@ -190,8 +191,8 @@ export class Message<F extends Fields> {
     return decoder
   }
 
-  #compileEncoder(version: number): Encode<InputsOf<F>> {
-    const encoder = compileEncoder<InputsOf<F>>(this, version)
+  #compileEncoder(version: number): Encode<never> {
+    const encoder = compileEncoder<never>(this, version)
     this.#encoders[version] = encoder
     return encoder
   }
