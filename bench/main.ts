@@ -1,0 +1,153 @@
+// The benchmark's command line: the same work against one broker, or against two in turns with ratios.
+import { open, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { measures } from './measures.ts'
+import {
+  describeMachine,
+  flushMode,
+  loadGenerators,
+  markdownTable,
+  type Results,
+  textTable,
+} from './report.ts'
+import { type Outcome, take } from './run.ts'
+import { openTarget, type Target } from './target.ts'
+import { repositoryFolder } from './toolbox.ts'
+
+const usage = `usage: npm run bench -- [options]
+  --bootstrap TARGET      lmq (default), kafka, kfake or host:port; the named ones are started here and stopped again
+  --against TARGET        a second broker: both are measured in turns, with ratios
+  --only NAME,NAME        measures to take; a name ending in * takes all that begin so
+  --not NAME,NAME         measures to leave out
+  --seconds N             about how long one run takes (default 3)
+  --rounds N              runs of each measure per broker; the table shows medians (default 3)
+  --pid N, --against-pid N            the brokers' processes, when given by address (default: who listens there)
+  --start CMD, --against-start CMD    how to start another one, with {port} and {data} in it, for the start measure
+  --touch-gb N            memory to touch through the page cache first (default 4, 0: none): in a virtual machine the
+                          first write to a page costs ten times a later one
+  --json FILE             also write the results to FILE
+  --readme FILE           no measuring: put the table of results FILE into README.md, between its bench markers
+  --list                  show the measures' names
+`
+
+const { values: flags } = parseArgs({
+  options: {
+    bootstrap: { type: 'string', default: 'lmq' },
+    against: { type: 'string' },
+    only: { type: 'string' },
+    not: { type: 'string' },
+    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '3' },
+    pid: { type: 'string' },
+    'against-pid': { type: 'string' },
+    start: { type: 'string' },
+    'against-start': { type: 'string' },
+    'touch-gb': { type: 'string', default: '4' },
+    json: { type: 'string' },
+    readme: { type: 'string' },
+    list: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+async function main(): Promise<void> {
+  if (flags.help) return void process.stdout.write(usage)
+  if (flags.list) {
+    for (const { name, title } of measures) process.stdout.write(`${name.padEnd(20)}${title}\n`)
+    return
+  }
+  if (flags.readme) return writeReadme(flags.readme)
+  const results = await measure()
+  process.stdout.write(`\n${results.machine}\n${results.flush}\n\n${textTable(results)}\n`)
+  if (flags.json) await writeFile(flags.json, `${JSON.stringify(results, null, 2)}\n`)
+  const failed = results.outcomes.some(({ failures }) => failures.some((one) => one !== undefined))
+  if (failed) process.exitCode = 1
+}
+
+async function measure(): Promise<Results> {
+  const chosen = measures.filter(({ name }) => isChosen(name))
+  if (chosen.length === 0) throw new Error(`no such measure: --only ${flags.only} (see --list)`)
+  const effort = {
+    rounds: numberOf('rounds', flags.rounds, 1, 20),
+    seconds: numberOf('seconds', flags.seconds, 0.5, 30),
+  }
+  await touchMemory(numberOf('touch-gb', flags['touch-gb'], 0, 16))
+
+  const targets: Target[] = []
+  const outcomes: Outcome[] = []
+  try {
+    targets.push(await openTarget(flags.bootstrap, flags.start, pidOf(flags.pid)))
+    if (flags.against) {
+      const pid = pidOf(flags['against-pid'])
+      targets.push(await openTarget(flags.against, flags['against-start'], pid))
+    }
+    for (const each of chosen) {
+      process.stderr.write(`${each.title} ...\n`)
+      outcomes.push(await take(each, targets, effort))
+    }
+  } finally {
+    for (const target of targets) await target.close()
+  }
+  return {
+    takenAt: new Date().toISOString(),
+    machine: describeMachine(),
+    ...effort,
+    flush: flushMode,
+    load: loadGenerators,
+    targets: targets.map(({ name, label }) => ({ name, label })),
+    outcomes,
+  }
+}
+
+function isChosen(name: string): boolean {
+  const listed = (list: string | undefined): boolean =>
+    (list ?? '')
+      .split(',')
+      .some((each) => each === name || (each.endsWith('*') && name.startsWith(each.slice(0, -1))))
+  return (flags.only === undefined || listed(flags.only)) && !listed(flags.not)
+}
+
+function numberOf(flag: string, text: string, min: number, max: number): number {
+  const value = Number(text)
+  if (!(value >= min && value <= max))
+    throw new Error(`--${flag} must be ${min} to ${max}: ${text}`)
+  return value
+}
+
+const pidOf = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : numberOf('pid', text, 1, 2 ** 22)
+
+/** Writes and removes a file, so that the machine has given real memory to the page cache before anything counts. */
+async function touchMemory(gigabytes: number): Promise<void> {
+  const path = join(tmpdir(), `lmq-bench-touch-${process.pid}`)
+  const chunk = Buffer.alloc(1 << 24)
+  const file = await open(path, 'w')
+  try {
+    for (let written = 0; written < gigabytes * 2 ** 30; written += chunk.length) {
+      await file.write(chunk)
+    }
+  } finally {
+    await file.close()
+    await rm(path)
+  }
+}
+
+const [startMark, endMark] = ['<!-- bench:start -->', '<!-- bench:end -->']
+
+async function writeReadme(resultsPath: string): Promise<void> {
+  const results: Results = JSON.parse(await readFile(resultsPath, 'utf8'))
+  const path = join(repositoryFolder, 'README.md')
+  const text = await readFile(path, 'utf8')
+  const from = text.indexOf(startMark)
+  const to = text.indexOf(endMark)
+  if (from < 0 || to < from) throw new Error(`README.md has no ${startMark} ... ${endMark}`)
+  const head = text.slice(0, from + startMark.length)
+  await writeFile(path, `${head}\n${markdownTable(results)}\n${text.slice(to)}`)
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+})
