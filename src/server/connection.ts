@@ -11,7 +11,7 @@ import { Writer } from '../protocol/writer.ts'
 import type { ApiTable, ServedApi } from './api-table.ts'
 import { outcomeOf } from './error-mapping.ts'
 import { FrameReader } from './frame-reader.ts'
-import type { ConnectionFacts, ErrorCodeValue, HandlerContext, Services } from './handler.ts'
+import { type ConnectionFacts, EncodedBody, type HandlerContext, type Services } from './handler.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { Outbox } from './outbox.ts'
 import { RequestHeaderReader } from './request-header.ts'
@@ -269,12 +269,7 @@ export class Connection implements ConnectionFacts {
     }
   }
 
-  #openSlot(
-    served: ServedApi,
-    correlationId: number,
-    version: number,
-    requestBytes: number,
-  ): Slot {
+  #openSlot(served: ServedApi, correlationId: number, version: number, requestBytes: number): Slot {
     const slot: Slot = {
       served,
       correlationId,
@@ -332,7 +327,7 @@ export class Connection implements ConnectionFacts {
     } else {
       this.#around.logger.warn({ ...facts, error }, 'a request could not be served')
     }
-    const code: ErrorCodeValue = outcome ?? ErrorCode.UNKNOWN_SERVER_ERROR
+    const code: ErrorCode = outcome ?? ErrorCode.UNKNOWN_SERVER_ERROR
     this.#reply(slot, slot.served.handler.refuse(request, code, context))
   }
 
@@ -353,7 +348,8 @@ export class Connection implements ConnectionFacts {
       writer.int32(0)
       writer.int32(slot.correlationId)
       if (api.key !== API_VERSIONS && inRange(api.flexible, slot.version)) writer.uvarint(0)
-      api.response.write(writer, answer as never, slot.version)
+      if (answer instanceof EncodedBody) writer.chunk(answer.body)
+      else api.response.write(writer, answer as never, slot.version)
       metrics.responseBytes += writer.sizeBytes
       return writer.finishFrame()
     } finally {

@@ -1,9 +1,8 @@
 import { LmqError, type OperatingErrorCode } from '../base/errors.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
-import type { ErrorCodeValue } from './handler.ts'
 
 /** The one place where an operating error becomes what a client is told. */
-const outcomes: Partial<Record<OperatingErrorCode, ErrorCodeValue>> = {
+const outcomes: Partial<Record<OperatingErrorCode, ErrorCode>> = {
   LMQ_DISK_WRITE: ErrorCode.KAFKA_STORAGE_ERROR,
   LMQ_DISK_READ: ErrorCode.KAFKA_STORAGE_ERROR,
   LMQ_DISK_FLUSH: ErrorCode.KAFKA_STORAGE_ERROR,
@@ -20,7 +19,7 @@ const outcomes: Partial<Record<OperatingErrorCode, ErrorCodeValue>> = {
 }
 
 /** @returns the outcome of an operating error; undefined for anything else: that is a bug */
-export function outcomeOf(error: unknown): ErrorCodeValue | undefined {
+export function outcomeOf(error: unknown): ErrorCode | undefined {
   if (!(error instanceof LmqError)) return undefined
   return outcomes[error.code] ?? ErrorCode.UNKNOWN_SERVER_ERROR
 }

@@ -6,13 +6,14 @@ import type { BrokerConfig } from '../config/broker-config.ts'
 import type { GroupCoordinator } from '../coordinator/group-coordinator.ts'
 import type { Io } from '../io/io.ts'
 import type { LogDirs } from '../log/log-dirs.ts'
-import type { Api, RequestOf, ResponseInput } from '../protocol/schema.ts'
+import type { TopicMetricsTable } from '../metrics/topic-metrics.ts'
 import type { ErrorCode } from '../protocol/error-code.ts'
+import type { Api, RequestOf, ResponseInput } from '../protocol/schema.ts'
 import type { FetchSessionCache } from './fetch-session-cache.ts'
+import type { MemoryBudget } from './memory-budget.ts'
+import type { MetadataCache } from './metadata-cache.ts'
+import type { ProduceTimeouts } from './produce-timeouts.ts'
 import type { ProducerIds } from './producer-ids.ts'
-
-/** One numeric error code of the protocol. */
-export type ErrorCodeValue = (typeof ErrorCode)[keyof typeof ErrorCode]
 
 /** Who this broker is, as clients and logs name it. */
 export type BrokerIdentity = {
@@ -35,6 +36,13 @@ export type Services = {
   readonly logDirs: LogDirs
   readonly fetchSessions: FetchSessionCache
   readonly producerIds: ProducerIds
+  /** Bytes of answers that peers have not taken yet: Fetch answers less when it is short. */
+  readonly answerMemory: MemoryBudget
+  readonly topicMetrics: TopicMetricsTable
+  readonly metadataCache: MetadataCache
+  readonly produceTimeouts: ProduceTimeouts
+  /** Makes topics as a client that names them may cause; @returns an outcome for each */
+  autoCreateTopics(topics: readonly string[]): Promise<ReadonlyMap<string, ErrorCode>>
   readonly logger: Logger
   readonly broker: BrokerIdentity
 }
@@ -70,7 +78,18 @@ export type HandlerContext = {
  * How an answer leaves a handler that works without promises: called exactly once, now or later. `undefined` = no
  * answer is sent (Produce with acks=0). `close` = the connection is closed instead of an answer.
  */
-export type Reply<A extends Api> = (answer: ResponseInput<A> | undefined | 'close') => void
+export type Reply<A extends Api> = (
+  answer: ResponseInput<A> | EncodedBody | undefined | 'close',
+) => void
+
+/** An answer's body that is encoded already, in the version that was asked for: for cached answers. */
+export class EncodedBody {
+  readonly body: Buffer
+
+  constructor(body: Buffer) {
+    this.body = body
+  }
+}
 
 type Declared<A extends Api> = {
   readonly api: A
@@ -86,7 +105,7 @@ type Declared<A extends Api> = {
    */
   readonly refuse: (
     request: RequestOf<A>,
-    errorCode: ErrorCodeValue,
+    errorCode: ErrorCode,
     context: HandlerContext,
   ) => ResponseInput<A>
 }
@@ -100,7 +119,7 @@ export type Handler<A extends Api = Api> = Declared<A> & {
   readonly serve: (
     request: RequestOf<A>,
     context: HandlerContext,
-  ) => ResponseInput<A> | Promise<ResponseInput<A>>
+  ) => ResponseInput<A> | EncodedBody | Promise<ResponseInput<A>>
   readonly start?: undefined
 }
 

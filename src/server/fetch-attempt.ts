@@ -1,0 +1,251 @@
+import type { Timer } from '../io/io.ts'
+import type { fetch } from '../protocol/apis/01-fetch.ts'
+import { ErrorCode } from '../protocol/error-code.ts'
+import type { ResponseInput } from '../protocol/schema.ts'
+import type { FetchEntry, FetchList } from './fetch-list.ts'
+import { type PartitionAnswer, partitionOf, readEntry, stateOfEntry } from './fetch-read.ts'
+import type { HandlerContext } from './handler.ts'
+import { currentLeaderOf, endpointsOf } from './partition-lookup.ts'
+
+type FetchResponse = ResponseInput<typeof fetch>
+
+export type FetchKind = {
+  /** All partitions appear in the answer, not only those with news. */
+  readonly full: boolean
+  /** Named in the answer; 0 = none. */
+  readonly sessionId: number
+}
+
+export type FetchLimits = {
+  /** Bytes of records in the whole answer; the first batch comes whole even when it is larger. */
+  readonly maxBytes: number
+  readonly minBytes: number
+  readonly maxWaitMs: number
+  readonly readCommitted: boolean
+}
+
+/**
+ * One Fetch request at work: reads what is ready, and when that is not enough, waits until partitions move, the time
+ * is up, or the connection ends. Only partitions that may have news are looked at again.
+ */
+export class FetchAttempt {
+  readonly #list: FetchList
+  readonly #limits: FetchLimits
+  readonly #context: HandlerContext
+  readonly #kind: FetchKind
+  readonly #done: (answer: FetchResponse) => void
+  #answers = new Map<FetchEntry, PartitionAnswer>()
+  #queue: FetchEntry[] = []
+  #next = 0
+  #recordBytes = 0
+  #mustAnswer = false
+  #reading = false
+  #lookAgain = false
+  #finished = false
+  #waiting = false
+  #askedDisk = false
+  #timer: Timer | undefined
+
+  constructor(
+    list: FetchList,
+    limits: FetchLimits,
+    context: HandlerContext,
+    kind: FetchKind,
+    done: (answer: FetchResponse) => void,
+  ) {
+    this.#list = list
+    this.#limits = limits
+    this.#context = context
+    this.#kind = kind
+    this.#done = done
+    if (limits.maxWaitMs <= 0 || list.size === 0 || context.connection.closed) {
+      this.#mustAnswer = true
+    }
+  }
+
+  start(): void {
+    this.#read()
+  }
+
+  /** Answers with what there is. While a read from the disk is under way: when that has ended. */
+  readonly hurry = (): void => {
+    if (this.#finished) return
+    this.#mustAnswer = true
+    if (!this.#reading) this.#finish()
+  }
+
+  /** Looks at everything in the queue. */
+  #read(): void {
+    this.#reading = true
+    this.#lookAgain = false
+    this.#queue = this.#list.takeQueue()
+    this.#next = 0
+    this.#recordBytes = 0
+    this.#answers.clear()
+    this.#readOn()
+  }
+
+  /** Reads one partition after the other; goes on in a later turn only where the disk has to be asked. */
+  #readOn(): void {
+    const { services } = this.#context
+    const { maxBytes, readCommitted } = this.#limits
+    while (this.#next < this.#queue.length) {
+      const entry = this.#queue[this.#next++] as FetchEntry
+      if (entry.removed) continue
+      // A session is told of its partitions between requests, too.
+      if (this.#kind.sessionId !== 0) watchEntry(this.#context, entry)
+      const room = Math.max(0, maxBytes - this.#recordBytes)
+      const answer = readEntry(services, entry, room, this.#recordBytes === 0, readCommitted)
+      if (answer instanceof Promise) {
+        this.#askedDisk = true
+        answer.then((ready) => {
+          this.#take(entry, ready)
+          this.#readOn()
+        })
+        return
+      }
+      this.#take(entry, answer)
+    }
+    this.#reading = false
+    this.#decide()
+  }
+
+  #take(entry: FetchEntry, answer: PartitionAnswer): void {
+    this.#answers.set(entry, answer)
+    this.#recordBytes += answer.recordBytes
+    if (answer.errorCode !== ErrorCode.NONE || answer.divergingEpoch !== undefined) {
+      this.#mustAnswer = true
+    }
+  }
+
+  #decide(): void {
+    const wanted = Math.min(this.#limits.minBytes, this.#limits.maxBytes)
+    if (this.#mustAnswer || this.#recordBytes >= wanted) return this.#finish()
+    // What was found stays of interest until it is answered; a partition with nothing new is heard of again when it
+    // moves.
+    for (const [entry, answer] of this.#answers) {
+      if (answer.recordBytes > 0 || this.#hasNews(entry, answer)) this.#list.enqueue(entry)
+    }
+    if (!this.#waiting) this.#wait()
+    if (this.#lookAgain) this.#read()
+  }
+
+  #wait(): void {
+    this.#waiting = true
+    const { io } = this.#context.services
+    this.#list.wake = this.#wake
+    this.#timer = io.timers.schedule(this.#limits.maxWaitMs, this.hurry)
+    this.#context.connection.onEnd(this.hurry)
+    if (this.#kind.sessionId !== 0) return
+    for (const entry of this.#list.entries()) watchEntry(this.#context, entry)
+    // The partitions may have moved while the disk was asked and nobody watched them.
+    if (!this.#askedDisk) return
+    for (const entry of this.#list.entries()) this.#list.enqueue(entry)
+    this.#lookAgain = true
+  }
+
+  /** A partition moved. All that moves in one turn is looked at together. */
+  readonly #wake = (): void => {
+    if (this.#lookAgain || this.#finished) return
+    this.#lookAgain = true
+    this.#context.services.io.timers.endOfTurn(() => {
+      if (this.#finished || this.#reading || !this.#lookAgain) return
+      this.#read()
+    })
+  }
+
+  #hasNews(entry: FetchEntry, answer: PartitionAnswer): boolean {
+    return (
+      answer.highWatermark !== entry.sentHighWatermark ||
+      answer.logStartOffset !== entry.sentLogStartOffset
+    )
+  }
+
+  #finish(): void {
+    this.#finished = true
+    this.#timer?.cancel()
+    this.#list.wake = undefined
+    if (this.#waiting) this.#context.connection.offEnd(this.hurry)
+    this.#done(this.#answer())
+  }
+
+  #answer(): FetchResponse {
+    const topics: FetchResponse['responses'][number][] = []
+    let partitions: PartitionAnswer[] = []
+    let last: FetchEntry | undefined
+    const leaders = new Set<number>()
+    for (const [entry, answer] of this.#reported()) {
+      if (last === undefined || last.topic !== entry.topic || last.topicId !== entry.topicId) {
+        partitions = []
+        topics.push({ topic: entry.topic, topicId: entry.topicId, partitions })
+        last = entry
+      }
+      this.#settle(entry, answer, leaders)
+      partitions.push(answer)
+    }
+    const { services, connection } = this.#context
+    return {
+      throttleTimeMs: 0,
+      errorCode: ErrorCode.NONE,
+      sessionId: this.#kind.sessionId,
+      responses: topics,
+      nodeEndpoints:
+        leaders.size > 0 ? endpointsOf(services, connection.listenerName, leaders) : [],
+    }
+  }
+
+  /** What stands in the answer, in order: everything for a full fetch, else what has news. */
+  *#reported(): Iterable<[FetchEntry, PartitionAnswer]> {
+    if (this.#kind.full) {
+      const { readCommitted } = this.#limits
+      for (const entry of this.#list.entries()) {
+        const answer = this.#answers.get(entry)
+        yield [entry, answer ?? stateOfEntry(this.#context.services, entry, readCommitted)]
+      }
+      return
+    }
+    for (const [entry, answer] of this.#answers) {
+      if (entry.removed) continue
+      const tells =
+        answer.recordBytes > 0 ||
+        answer.errorCode !== ErrorCode.NONE ||
+        answer.divergingEpoch !== undefined ||
+        this.#hasNews(entry, answer)
+      if (tells) yield [entry, answer]
+    }
+  }
+
+  /** Notes what the client knows now, and what must be looked at again by the next request of the session. */
+  #settle(entry: FetchEntry, answer: PartitionAnswer, leaders: Set<number>): void {
+    if (answer.errorCode === ErrorCode.NONE) {
+      entry.sentHighWatermark = answer.highWatermark
+      entry.sentLogStartOffset = answer.logStartOffset
+      if (answer.recordBytes > 0 || answer.divergingEpoch !== undefined) this.#list.enqueue(entry)
+      return
+    }
+    // Clients before v6 do not know the code (FetchRequest v6 notes in KIP-112).
+    if (answer.errorCode === ErrorCode.KAFKA_STORAGE_ERROR && this.#context.apiVersion <= 5) {
+      answer.errorCode = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    }
+    entry.sentHighWatermark = -1
+    entry.sentLogStartOffset = -1
+    this.#list.enqueue(entry)
+    if (
+      answer.errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER ||
+      answer.errorCode === ErrorCode.FENCED_LEADER_EPOCH
+    ) {
+      answer.currentLeader = leaderOf(this.#context, entry)
+      if (answer.currentLeader.leaderId >= 0) leaders.add(answer.currentLeader.leaderId)
+    }
+  }
+}
+
+function leaderOf({ services }: HandlerContext, entry: FetchEntry) {
+  const topic = entry.topic || (services.image.topicById(entry.topicId)?.name ?? '')
+  return currentLeaderOf(services, topic, entry.partitionIndex)
+}
+
+function watchEntry({ services }: HandlerContext, entry: FetchEntry): void {
+  const partition = partitionOf(services, entry)
+  entry.watch(typeof partition === 'number' ? undefined : partition)
+}

@@ -1,0 +1,136 @@
+import type { Partition } from '../cluster/partition.ts'
+
+/** What a client asks of one partition. */
+export type FetchWish = {
+  readonly topic: string
+  readonly topicId: string
+  readonly partitionIndex: number
+  readonly fetchOffset: number
+  readonly maxBytes: number
+  readonly currentLeaderEpoch: number
+  readonly lastFetchedEpoch: number
+}
+
+/** One partition of a fetch list. */
+export class FetchEntry {
+  readonly list: FetchList
+  readonly topic: string
+  readonly topicId: string
+  readonly partitionIndex: number
+  fetchOffset: number
+  maxBytes: number
+  currentLeaderEpoch: number
+  lastFetchedEpoch: number
+  /** What the client was told last; -1 = nothing, or an error. */
+  sentHighWatermark = -1
+  sentLogStartOffset = -1
+  /** In the ready queue of its list. */
+  queued = false
+  removed = false
+  /** Where this entry is registered to be told of changes. */
+  #watched: Partition | undefined
+
+  constructor(list: FetchList, wish: FetchWish) {
+    this.list = list
+    this.topic = wish.topic
+    this.topicId = wish.topicId
+    this.partitionIndex = wish.partitionIndex
+    this.fetchOffset = wish.fetchOffset
+    this.maxBytes = wish.maxBytes
+    this.currentLeaderEpoch = wish.currentLeaderEpoch
+    this.lastFetchedEpoch = wish.lastFetchedEpoch
+  }
+
+  update(wish: FetchWish): void {
+    this.fetchOffset = wish.fetchOffset
+    this.maxBytes = wish.maxBytes
+    this.currentLeaderEpoch = wish.currentLeaderEpoch
+    this.lastFetchedEpoch = wish.lastFetchedEpoch
+  }
+
+  /** The partition moved: its high watermark, last stable offset or log start, or it is no longer led here. */
+  readonly notify = (): void => {
+    this.list.enqueue(this)
+    this.list.wake?.()
+  }
+
+  /** From now on `notify` is called when `partition` moves; before, when another one did. */
+  watch(partition: Partition | undefined): void {
+    if (partition === this.#watched) return
+    this.#watched?.removeWaiter(this.notify)
+    this.#watched = partition
+    partition?.addWaiter(this.notify)
+  }
+}
+
+/**
+ * The partitions that one fetch, or one fetch session, is about, in the order in which they are served. It keeps a
+ * queue of those that may have something to tell, so that a session of thousands of quiet partitions costs nothing.
+ */
+export class FetchList {
+  readonly #entries = new Map<string, FetchEntry>()
+  /** Entries to look at, in order of service. May hold removed ones. */
+  #queue: FetchEntry[] = []
+  /** Set while a request waits for news. */
+  wake: (() => void) | undefined
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  entries(): Iterable<FetchEntry> {
+    return this.#entries.values()
+  }
+
+  /** Adds a partition or changes what is asked of it; it will be looked at. */
+  put(wish: FetchWish): void {
+    const key = keyOf(wish)
+    const known = this.#entries.get(key)
+    if (known !== undefined) {
+      known.update(wish)
+      this.enqueue(known)
+      return
+    }
+    const entry = new FetchEntry(this, wish)
+    this.#entries.set(key, entry)
+    this.enqueue(entry)
+  }
+
+  forget(wish: { topic: string; topicId: string; partitionIndex: number }): void {
+    const key = keyOf(wish)
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return
+    this.#entries.delete(key)
+    entry.removed = true
+    entry.watch(undefined)
+  }
+
+  enqueue(entry: FetchEntry): void {
+    if (entry.queued || entry.removed) return
+    entry.queued = true
+    this.#queue.push(entry)
+  }
+
+  /** Takes out everything that is to be looked at, in order. What is still of interest afterwards is put back. */
+  takeQueue(): FetchEntry[] {
+    const queue = this.#queue
+    this.#queue = []
+    for (const entry of queue) entry.queued = false
+    return queue
+  }
+
+  /** Stops being told of anything. */
+  close(): void {
+    this.wake = undefined
+    for (const entry of this.#entries.values()) {
+      entry.removed = true
+      entry.watch(undefined)
+    }
+    this.#entries.clear()
+    this.#queue = []
+  }
+}
+
+/** By id where ids are used: the name is "" then; otherwise the id is the zero uuid. */
+const keyOf = (wish: { topic: string; topicId: string; partitionIndex: number }): string =>
+  `${wish.topic === '' ? wish.topicId : wish.topic}/${wish.partitionIndex}`

@@ -1,0 +1,145 @@
+import type { Partition } from '../cluster/partition.ts'
+import type { ReadResult } from '../log/log-outcomes.ts'
+import { ErrorCode } from '../protocol/error-code.ts'
+import type { FetchEntry } from './fetch-list.ts'
+import type { Services } from './handler.ts'
+import { findPartition, findPartitionById, leaderEpochError } from './partition-lookup.ts'
+
+/** One partition of a Fetch answer, as the wire has it, with two counts beside. */
+export type PartitionAnswer = {
+  partitionIndex: number
+  errorCode: ErrorCode
+  highWatermark: number
+  lastStableOffset: number
+  logStartOffset: number
+  divergingEpoch: { epoch: number; endOffset: number } | undefined
+  currentLeader: { leaderId: number; leaderEpoch: number } | undefined
+  abortedTransactions: readonly { producerId: number; firstOffset: number }[] | null
+  records: Buffer | readonly Buffer[]
+  /** Size of `records`. */
+  recordBytes: number
+}
+
+const NO_RECORDS = Buffer.alloc(0)
+
+/**
+ * Reads what one partition has for one reader.
+ *
+ * @param room bytes left in the answer
+ * @param first nothing was read for this answer yet: the first batch comes whole, however large
+ */
+export function readEntry(
+  services: Services,
+  entry: FetchEntry,
+  room: number,
+  first: boolean,
+  readCommitted: boolean,
+): PartitionAnswer | Promise<PartitionAnswer> {
+  const partition = partitionOf(services, entry)
+  if (typeof partition === 'number') return failed(entry, partition)
+  const epochError = leaderEpochError(partition, entry.currentLeaderEpoch)
+  if (epochError !== ErrorCode.NONE) return failed(entry, epochError)
+  if (entry.lastFetchedEpoch >= 0) {
+    const diverged = checkDivergence(partition, entry)
+    if (diverged !== undefined) return diverged
+  }
+  const { fetchOffset } = entry
+  if (fetchOffset < partition.logStartOffset || fetchOffset > partition.logEndOffset) {
+    return failed(entry, ErrorCode.OFFSET_OUT_OF_RANGE)
+  }
+  const maxBytes = Math.min(entry.maxBytes, room)
+  const visible = readCommitted ? partition.lastStableOffset : partition.highWatermark
+  if (fetchOffset >= visible || (maxBytes <= 0 && !first)) {
+    return withState(entry, partition, NO_RECORDS, 0, readCommitted ? [] : null)
+  }
+  const read = partition.read(fetchOffset, Math.max(0, maxBytes), {
+    readCommitted,
+    minOneBatch: first,
+  })
+  return read instanceof Promise
+    ? read.then((result) => toAnswer(services, entry, partition, result))
+    : toAnswer(services, entry, partition, read)
+}
+
+/** What an answer tells of a partition that was not read. */
+export function stateOfEntry(
+  services: Services,
+  entry: FetchEntry,
+  readCommitted: boolean,
+): PartitionAnswer {
+  const partition = partitionOf(services, entry)
+  return typeof partition === 'number'
+    ? failed(entry, partition)
+    : withState(entry, partition, NO_RECORDS, 0, readCommitted ? [] : null)
+}
+
+export function partitionOf(services: Services, entry: FetchEntry): Partition | ErrorCode {
+  return entry.topic === ''
+    ? findPartitionById(services, entry.topicId, entry.partitionIndex)
+    : findPartition(services, entry.topic, entry.partitionIndex)
+}
+
+function toAnswer(
+  services: Services,
+  entry: FetchEntry,
+  partition: Partition,
+  result: ReadResult,
+): PartitionAnswer {
+  if (result.errorCode !== ErrorCode.NONE) return failed(entry, result.errorCode)
+  const metrics = services.topicMetrics.of(partition.topic)
+  metrics.bytesOut += result.sizeBytes
+  services.topicMetrics.total.bytesOut += result.sizeBytes
+  const { records, sizeBytes, abortedTransactions } = result
+  return withState(entry, partition, records, sizeBytes, abortedTransactions)
+}
+
+function withState(
+  entry: FetchEntry,
+  partition: Partition,
+  records: Buffer | readonly Buffer[],
+  recordBytes: number,
+  abortedTransactions: PartitionAnswer['abortedTransactions'],
+): PartitionAnswer {
+  return {
+    partitionIndex: entry.partitionIndex,
+    errorCode: ErrorCode.NONE,
+    highWatermark: partition.highWatermark,
+    lastStableOffset: partition.lastStableOffset,
+    logStartOffset: partition.logStartOffset,
+    divergingEpoch: undefined,
+    currentLeader: undefined,
+    abortedTransactions,
+    records,
+    recordBytes,
+  }
+}
+
+function failed(entry: FetchEntry, errorCode: ErrorCode): PartitionAnswer {
+  return {
+    partitionIndex: entry.partitionIndex,
+    errorCode,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    logStartOffset: -1,
+    divergingEpoch: undefined,
+    currentLeader: undefined,
+    abortedTransactions: null,
+    records: NO_RECORDS,
+    recordBytes: 0,
+  }
+}
+
+/**
+ * Whether the reader's log parted from this one before its fetch offset (KIP-595): then it is told where its last
+ * epoch ends here, so that it can cut its own log back.
+ */
+function checkDivergence(partition: Partition, entry: FetchEntry): PartitionAnswer | undefined {
+  const { leaderEpoch, endOffset } = partition.endOffsetForEpoch(entry.lastFetchedEpoch)
+  if (leaderEpoch < 0 || endOffset < 0 || entry.fetchOffset < partition.logStartOffset) {
+    return failed(entry, ErrorCode.OFFSET_OUT_OF_RANGE)
+  }
+  if (leaderEpoch >= entry.lastFetchedEpoch && endOffset >= entry.fetchOffset) return undefined
+  const answer = withState(entry, partition, NO_RECORDS, 0, null)
+  answer.divergingEpoch = { epoch: leaderEpoch, endOffset }
+  return answer
+}

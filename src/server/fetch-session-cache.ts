@@ -1,0 +1,128 @@
+import type { Clock, Random } from '../io/io.ts'
+import { ErrorCode } from '../protocol/error-code.ts'
+import { FetchList } from './fetch-list.ts'
+
+/** No session; also the session id of a request without one. */
+export const NO_SESSION = 0
+/** Session epoch of a full fetch that wants a session. */
+export const INITIAL_EPOCH = 0
+/** Session epoch of a full fetch without a session; it also ends the session that is named with it. */
+export const FINAL_EPOCH = -1
+
+/** A session may be replaced when it was not used for this long, or by a larger one when it is older than this. */
+const EVICTABLE_AFTER_MS = 120_000
+/** Larger fetches get no session: the broker may decline, and the client goes on with full fetches. */
+const MAX_SESSION_PARTITIONS = 20_000
+
+/** An incremental fetch session (KIP-227). */
+export class FetchSession {
+  readonly id: number
+  readonly usesTopicIds: boolean
+  readonly list = new FetchList()
+  readonly createdMs: number
+  lastUsedMs: number
+  /** The epoch that the next request must have. */
+  epoch = 1
+  /** Makes the request that waits on this session answer now. */
+  hurry: (() => void) | undefined
+
+  constructor(id: number, usesTopicIds: boolean, nowMs: number) {
+    this.id = id
+    this.usesTopicIds = usesTopicIds
+    this.createdMs = nowMs
+    this.lastUsedMs = nowMs
+  }
+}
+
+/** All fetch sessions of a broker; bounded by max.incremental.fetch.session.cache.slots. */
+export class FetchSessionCache {
+  readonly #slots: number
+  readonly #clock: Clock
+  readonly #random: Random
+  /** The one used least recently stands first. */
+  readonly #sessions = new Map<number, FetchSession>()
+  evictions = 0
+
+  constructor(slots: number, clock: Clock, random: Random) {
+    this.#slots = slots
+    this.#clock = clock
+    this.#random = random
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** Partitions over all sessions. */
+  get partitionCount(): number {
+    let count = 0
+    for (const session of this.#sessions.values()) count += session.list.size
+    return count
+  }
+
+  /** @returns a new session, or undefined when there is no room for one */
+  create(usesTopicIds: boolean, partitionCount: number): FetchSession | undefined {
+    if (partitionCount === 0 || partitionCount > MAX_SESSION_PARTITIONS) return undefined
+    const nowMs = this.#clock.nowMs()
+    if (this.#sessions.size >= this.#slots && !this.#evictFor(partitionCount, nowMs)) {
+      return undefined
+    }
+    const session = new FetchSession(this.#freeId(), usesTopicIds, nowMs)
+    this.#sessions.set(session.id, session)
+    return session
+  }
+
+  /**
+   * Finds the session of an incremental request and takes its epoch.
+   *
+   * @returns the session, or the error for the top of the answer
+   */
+  resume(id: number, epoch: number, usesTopicIds: boolean): FetchSession | ErrorCode {
+    const session = this.#sessions.get(id)
+    if (session === undefined) return ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+    if (session.epoch !== epoch) return ErrorCode.INVALID_FETCH_SESSION_EPOCH
+    if (session.usesTopicIds !== usesTopicIds) return ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR
+    session.epoch = epoch === 2_147_483_647 ? 1 : epoch + 1
+    session.lastUsedMs = this.#clock.nowMs()
+    this.#sessions.delete(id)
+    this.#sessions.set(id, session)
+    return session
+  }
+
+  remove(id: number): void {
+    const session = this.#sessions.get(id)
+    if (session === undefined) return
+    this.#sessions.delete(id)
+    session.hurry?.()
+    session.list.close()
+  }
+
+  close(): void {
+    for (const id of [...this.#sessions.keys()]) this.remove(id)
+  }
+
+  /** Kafka's rule: first a session that is idle, then a smaller one that is not new. */
+  #evictFor(partitionCount: number, nowMs: number): boolean {
+    const [oldest] = this.#sessions.values()
+    if (oldest === undefined) return false
+    let victim = nowMs - oldest.lastUsedMs > EVICTABLE_AFTER_MS ? oldest : undefined
+    if (victim === undefined) {
+      for (const session of this.#sessions.values()) {
+        if (nowMs - session.createdMs <= EVICTABLE_AFTER_MS) continue
+        if (session.list.size >= (victim?.list.size ?? partitionCount)) continue
+        victim = session
+      }
+    }
+    if (victim === undefined) return false
+    this.remove(victim.id)
+    this.evictions++
+    return true
+  }
+
+  #freeId(): number {
+    for (;;) {
+      const id = this.#random.int(2_147_483_647) + 1
+      if (!this.#sessions.has(id)) return id
+    }
+  }
+}

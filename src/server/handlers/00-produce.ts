@@ -1,0 +1,238 @@
+import type { Partition } from '../../cluster/partition.ts'
+import type { AppendResult } from '../../log/log-outcomes.ts'
+import { produce } from '../../protocol/apis/00-produce.ts'
+import { ErrorCode } from '../../protocol/error-code.ts'
+import {
+  attributesOf,
+  BATCH_HEADER_BYTES,
+  isTransactional,
+  recordCountOf,
+} from '../../protocol/record-batch.ts'
+import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
+import { ZERO_UUID } from '../../protocol/uuid.ts'
+import { defineDirectHandler, type HandlerContext, type Reply } from '../handler.ts'
+import {
+  currentLeaderOf,
+  endpointsOf,
+  findPartition,
+  findPartitionById,
+} from '../partition-lookup.ts'
+import type { Expiring } from '../produce-timeouts.ts'
+import { ADMIN_CLIENT_ID, isInternalTopic } from '../topic-names.ts'
+
+type ProduceRequest = RequestOf<typeof produce>
+type ProduceResponse = ResponseInput<typeof produce>
+
+const Acks = { all: -1, none: 0, leader: 1 } as const
+/** From here on topics are named by id. */
+const FIRST_VERSION_WITH_IDS = 13
+const NO_RECORDS = Buffer.alloc(0)
+
+/**
+ * Appends batches. Every partition fails or succeeds alone; all are appended in this turn, and the answer leaves when
+ * the last of them is where `acks` wants it.
+ *
+ * Not served: transactional batches, which are refused as a broker does whose rules allow them to nobody.
+ */
+export const produceHandler = defineDirectHandler({
+  api: produce,
+  versions: '3-13',
+  // librdkafka before 2.11.1 turns compression off unless version 0 is named (KAFKA-18659).
+  advertised: '0-13',
+  requires: 'WRITE topic:topicData[], WRITE transactionalId:transactionalId',
+  start: (request, context, reply) => {
+    context.services.topicMetrics.total.produceRequests++
+    const refusal = refusalOf(request)
+    if (refusal === ErrorCode.NONE) return new ProduceAttempt(request, context, reply).start()
+    context.services.topicMetrics.total.failedProduceRequests++
+    reply(request.acks === Acks.none ? 'close' : refused(request, refusal))
+  },
+  refuse: refused,
+})
+
+/** What is wrong with the request as a whole. */
+function refusalOf({ acks, topicData }: ProduceRequest): ErrorCode {
+  for (const { partitionData } of topicData) {
+    for (const { records } of partitionData) {
+      if (records === null || records.length < BATCH_HEADER_BYTES) continue
+      if (isTransactional(attributesOf(records, 0))) {
+        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+      }
+    }
+  }
+  return acks === Acks.all || acks === Acks.none || acks === Acks.leader
+    ? ErrorCode.NONE
+    : ErrorCode.INVALID_REQUIRED_ACKS
+}
+
+type PartitionAnswer = {
+  index: number
+  errorCode: ErrorCode
+  baseOffset: number
+  logAppendTimeMs: number
+  logStartOffset: number
+  recordErrors: AppendResult['recordErrors']
+  errorMessage: string | null
+  currentLeader: { leaderId: number; leaderEpoch: number } | undefined
+}
+
+const NO_RECORD_ERRORS: AppendResult['recordErrors'] = []
+
+/** One Produce request at work: what it waits for, and its answer as far as it is known. */
+class ProduceAttempt implements Expiring {
+  readonly #request: ProduceRequest
+  readonly #context: HandlerContext
+  readonly #reply: Reply<typeof produce>
+  readonly #topics: { name: string; topicId: string; partitionResponses: PartitionAnswer[] }[] = []
+  readonly deadlineMs: number
+  /** Partitions without an outcome; one more while the appends are being started. */
+  #pending = 1
+  #failed = false
+  #leaders: Set<number> | undefined
+  #expiring = false
+  #finished = false
+
+  constructor(request: ProduceRequest, context: HandlerContext, reply: Reply<typeof produce>) {
+    this.#request = request
+    this.#context = context
+    this.#reply = reply
+    this.deadlineMs = context.services.io.monotonic.nowMs() + Math.max(0, request.timeoutMs)
+  }
+
+  start(): void {
+    for (const { name, topicId, partitionData } of this.#request.topicData) {
+      const partitionResponses: PartitionAnswer[] = []
+      this.#topics.push({ name, topicId, partitionResponses })
+      for (const { index, records } of partitionData) {
+        partitionResponses.push(this.#append(name, topicId, index, records ?? NO_RECORDS))
+      }
+    }
+    this.#pending--
+    if (this.#pending === 0) return this.#finish()
+    if (this.#request.acks !== Acks.all) return
+    this.#expiring = true
+    this.#context.services.produceTimeouts.add(this)
+  }
+
+  /** Answers with REQUEST_TIMED_OUT what is not acknowledged yet; the data stays (DelayedProduce.java). */
+  expire(): void {
+    this.#expiring = false
+    this.#finish()
+  }
+
+  #append(name: string, topicId: string, index: number, records: Buffer): PartitionAnswer {
+    const { services, clientId, apiVersion } = this.#context
+    const answer: PartitionAnswer = {
+      index,
+      // Until its outcome is known: what stands here when the time is over.
+      errorCode: ErrorCode.REQUEST_TIMED_OUT,
+      baseOffset: -1,
+      logAppendTimeMs: -1,
+      logStartOffset: -1,
+      recordErrors: NO_RECORD_ERRORS,
+      errorMessage: null,
+      currentLeader: undefined,
+    }
+    const partition =
+      apiVersion >= FIRST_VERSION_WITH_IDS
+        ? findPartitionById(services, topicId, index)
+        : findPartition(services, name, index)
+    if (typeof partition === 'number') return this.#refuse(answer, name, topicId, partition)
+    if (isInternalTopic(partition.topic) && clientId !== ADMIN_CLIENT_ID) {
+      return this.#refuse(answer, name, topicId, ErrorCode.INVALID_TOPIC_EXCEPTION)
+    }
+    this.#pending++
+    const metrics = services.topicMetrics.of(partition.topic)
+    metrics.produceRequests++
+    // Counted before the append, which may change the batch in place or pass it on.
+    const count = records.length >= BATCH_HEADER_BYTES ? recordCountOf(records, 0) : 0
+    const acks = this.#request.acks
+    partition.append(records, { acks, produceVersion: apiVersion }, (result) =>
+      this.#appended(answer, partition, result, count, records.length),
+    )
+    return answer
+  }
+
+  /** Before an append was begun. */
+  #refuse(
+    answer: PartitionAnswer,
+    name: string,
+    topicId: string,
+    errorCode: ErrorCode,
+  ): PartitionAnswer {
+    const { services } = this.#context
+    this.#failed = true
+    answer.errorCode = errorCode
+    services.topicMetrics.total.failedProduceRequests++
+    if (errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER) {
+      const topic = topicId === ZERO_UUID ? name : (services.image.topicById(topicId)?.name ?? '')
+      answer.currentLeader = currentLeaderOf(services, topic, answer.index)
+      if (answer.currentLeader.leaderId >= 0) {
+        this.#leaders ??= new Set()
+        this.#leaders.add(answer.currentLeader.leaderId)
+      }
+    }
+    return answer
+  }
+
+  #appended(
+    answer: PartitionAnswer,
+    partition: Partition,
+    result: AppendResult,
+    count: number,
+    sizeBytes: number,
+  ): void {
+    const { topicMetrics } = this.#context.services
+    const metrics = topicMetrics.of(partition.topic)
+    answer.errorCode = result.errorCode
+    if (result.errorCode === ErrorCode.NONE) {
+      answer.baseOffset = result.baseOffset
+      answer.logAppendTimeMs = result.logAppendTimeMs
+      answer.logStartOffset = partition.logStartOffset
+      metrics.messagesIn += count
+      metrics.bytesIn += sizeBytes
+      topicMetrics.total.messagesIn += count
+      topicMetrics.total.bytesIn += sizeBytes
+    } else {
+      this.#failed = true
+      answer.recordErrors = result.recordErrors
+      answer.errorMessage = result.errorMessage
+      metrics.failedProduceRequests++
+      metrics.bytesRejected += sizeBytes
+      topicMetrics.total.failedProduceRequests++
+      topicMetrics.total.bytesRejected += sizeBytes
+    }
+    this.#pending--
+    if (this.#pending === 0) this.#finish()
+  }
+
+  #finish(): void {
+    if (this.#finished) return
+    this.#finished = true
+    if (this.#expiring) this.#context.services.produceTimeouts.remove(this)
+    if (this.#request.acks === Acks.none) return this.#reply(this.#failed ? 'close' : undefined)
+    const { services, connection } = this.#context
+    this.#reply({
+      responses: this.#topics,
+      throttleTimeMs: 0,
+      nodeEndpoints: this.#leaders
+        ? endpointsOf(services, connection.listenerName, this.#leaders)
+        : [],
+    })
+  }
+}
+
+function refused({ topicData }: ProduceRequest, errorCode: ErrorCode): ProduceResponse {
+  return {
+    responses: topicData.map(({ name, topicId, partitionData }) => ({
+      name,
+      topicId,
+      partitionResponses: partitionData.map(({ index }) => ({
+        index,
+        errorCode,
+        baseOffset: -1,
+        recordErrors: NO_RECORD_ERRORS,
+      })),
+    })),
+  }
+}

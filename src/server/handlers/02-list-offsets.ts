@@ -1,0 +1,156 @@
+import type { Partition } from '../../cluster/partition.ts'
+import { listOffsets } from '../../protocol/apis/02-list-offsets.ts'
+import { ErrorCode } from '../../protocol/error-code.ts'
+import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
+import { outcomeOf } from '../error-mapping.ts'
+import { defineHandler, type HandlerContext } from '../handler.ts'
+import { findPartition, isBroker, leaderEpochError } from '../partition-lookup.ts'
+
+type ListOffsetsRequest = RequestOf<typeof listOffsets>
+type PartitionWish = ListOffsetsRequest['topics'][number]['partitions'][number]
+type PartitionAnswer = ResponseInput<typeof listOffsets>['topics'][number]['partitions'][number]
+
+/** Timestamps that stand for a place in the log, with the version from which a client may use them. */
+const Special = {
+  latest: -1,
+  earliest: -2,
+  maxTimestamp: -3,
+  earliestLocal: -4,
+  latestTiered: -5,
+  earliestPendingUpload: -6,
+} as const
+const firstVersionOf = new Map<number, number>([
+  [Special.maxTimestamp, 7],
+  [Special.earliestLocal, 8],
+  [Special.latestTiered, 9],
+  [Special.earliestPendingUpload, 11],
+])
+const CONSUMER = -1
+
+/**
+ * Offsets by time, and the ends of the log. Not served: brokers (replica id 0 and above), until there is replication;
+ * tiered storage, which has nothing here (offset -1).
+ */
+export const listOffsetsHandler = defineHandler({
+  api: listOffsets,
+  versions: '1-11',
+  requires: 'DESCRIBE topic:topics[].name',
+  serve: (request, context) => {
+    if (isBroker(request.replicaId)) return refused(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    const seen = new Set<string>()
+    let waiting = false
+    const topics = request.topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map((wish) => {
+        const key = `${name}/${wish.partitionIndex}`
+        if (seen.has(key)) return failed(wish.partitionIndex, ErrorCode.INVALID_REQUEST)
+        seen.add(key)
+        const answer = offsetOf(request, name, wish, context)
+        if (answer instanceof Promise) waiting = true
+        return answer
+      }),
+    }))
+    // Only by-time lookups that the disk has to answer make a promise.
+    return waiting ? settle(topics) : { topics: topics as ReadyTopic[] }
+  },
+  refuse: refused,
+})
+
+type ReadyTopic = { name: string; partitions: PartitionAnswer[] }
+type WaitingTopic = { name: string; partitions: (PartitionAnswer | Promise<PartitionAnswer>)[] }
+
+async function settle(topics: WaitingTopic[]): Promise<{ topics: ReadyTopic[] }> {
+  const ready: ReadyTopic[] = []
+  for (const { name, partitions } of topics) {
+    ready.push({ name, partitions: await Promise.all(partitions) })
+  }
+  return { topics: ready }
+}
+
+function offsetOf(
+  request: ListOffsetsRequest,
+  topic: string,
+  wish: PartitionWish,
+  { services, apiVersion }: HandlerContext,
+): PartitionAnswer | Promise<PartitionAnswer> {
+  const { partitionIndex, timestamp, currentLeaderEpoch } = wish
+  const firstVersion = firstVersionOf.get(timestamp)
+  if (firstVersion !== undefined && apiVersion < firstVersion) {
+    return failed(partitionIndex, ErrorCode.UNSUPPORTED_VERSION)
+  }
+  const partition = findPartition(services, topic, partitionIndex)
+  if (typeof partition === 'number') return failed(partitionIndex, partition)
+  const epochError = leaderEpochError(partition, currentLeaderEpoch)
+  if (epochError !== ErrorCode.NONE) return failed(partitionIndex, epochError)
+
+  const visible = visibleEnd(request, partition)
+  switch (timestamp) {
+    case Special.latest:
+      return found(partitionIndex, -1, visible, partition.leaderEpoch)
+    case Special.earliest:
+    case Special.earliestLocal:
+      return found(partitionIndex, -1, partition.logStartOffset, partition.earliestEpoch)
+    case Special.latestTiered:
+    case Special.earliestPendingUpload:
+      return found(partitionIndex, -1, -1, -1)
+    default:
+      return lookUp(partition, partitionIndex, timestamp, visible)
+  }
+}
+
+/** Exclusive. Debugging consumers (replica id -2) see the log as a replica does. */
+function visibleEnd({ replicaId, isolationLevel }: ListOffsetsRequest, partition: Partition) {
+  if (replicaId !== CONSUMER) return partition.logEndOffset
+  return isolationLevel === 1 ? partition.lastStableOffset : partition.highWatermark
+}
+
+async function lookUp(
+  partition: Partition,
+  partitionIndex: number,
+  timestamp: number,
+  visible: number,
+): Promise<PartitionAnswer> {
+  try {
+    const place =
+      timestamp === Special.maxTimestamp
+        ? await partition.offsetOfMaxTimestamp()
+        : await partition.offsetForTimestamp(timestamp, visible)
+    if (place === undefined || place.offset < 0 || place.offset >= visible) {
+      return found(partitionIndex, -1, -1, -1)
+    }
+    return found(partitionIndex, place.timestamp, place.offset, place.leaderEpoch)
+  } catch (error) {
+    const errorCode = outcomeOf(error)
+    if (errorCode === undefined) throw error
+    return failed(partitionIndex, errorCode)
+  }
+}
+
+const found = (
+  partitionIndex: number,
+  timestamp: number,
+  offset: number,
+  leaderEpoch: number,
+): PartitionAnswer => ({
+  partitionIndex,
+  errorCode: ErrorCode.NONE,
+  oldStyleOffsets: [],
+  timestamp,
+  offset,
+  leaderEpoch,
+})
+
+const failed = (partitionIndex: number, errorCode: ErrorCode): PartitionAnswer => ({
+  partitionIndex,
+  errorCode,
+  oldStyleOffsets: [],
+})
+
+function refused({ topics }: ListOffsetsRequest, errorCode: ErrorCode) {
+  return {
+    topics: topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => failed(partitionIndex, errorCode)),
+    })),
+  }
+}

@@ -1,0 +1,199 @@
+import type { PartitionImage, TopicImage } from '../../cluster/topic-image.ts'
+import { metadata } from '../../protocol/apis/03-metadata.ts'
+import { ErrorCode } from '../../protocol/error-code.ts'
+import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
+import { ZERO_UUID } from '../../protocol/uuid.ts'
+import { defineHandler, type EncodedBody, type HandlerContext, type Services } from '../handler.ts'
+import { allClusterOperations, allTopicOperations } from '../operations.ts'
+import { isInternalTopic, isTopicName } from '../topic-names.ts'
+
+type MetadataRequest = RequestOf<typeof metadata>
+type MetadataResponse = ResponseInput<typeof metadata>
+type TopicAnswer = MetadataResponse['topics'][number]
+
+/** "Was not asked for." */
+const NO_OPERATIONS = -2_147_483_648
+
+/**
+ * Brokers, topics and who leads what. The answer that names all topics is encoded once per state of the metadata.
+ *
+ * A topic that is missing is made while the client waits, when both sides allow it; Kafka answers
+ * UNKNOWN_TOPIC_OR_PARTITION meanwhile and clients ask again, so they cannot tell the difference but in time.
+ */
+export const metadataHandler = defineHandler({
+  api: metadata,
+  versions: '0-13',
+  requires: 'DESCRIBE topic:topics[]; CREATE topic or cluster to create',
+  serve: (request, context) => {
+    if (asksForAll(request, context.apiVersion)) return answerAll(request, context)
+    if (!isReadable(request, context.apiVersion)) {
+      return refused(request, ErrorCode.INVALID_REQUEST)
+    }
+    const missing = missingTopics(request, context)
+    return missing.length === 0
+      ? answerSome(request, context, NOTHING_FAILED)
+      : createMissing(missing, context).then((failed) => answerSome(request, context, failed))
+  },
+  refuse: refused,
+})
+
+const NOTHING_FAILED: ReadonlyMap<string, ErrorCode> = new Map()
+
+/** v0 has no null: there an empty list means all. */
+const asksForAll = ({ topics }: MetadataRequest, apiVersion: number): boolean =>
+  topics === null || (apiVersion === 0 && topics.length === 0)
+
+/** Ids may be asked for from v12 on; v10 and v11 have the fields, but no client may use them (MetadataRequest.java). */
+function isReadable({ topics }: MetadataRequest, apiVersion: number): boolean {
+  if (apiVersion >= 12 || topics === null) return true
+  return topics.every(({ name, topicId }) => name !== null && topicId === ZERO_UUID)
+}
+
+function missingTopics(
+  request: MetadataRequest,
+  { services, apiVersion }: HandlerContext,
+): string[] {
+  if (apiVersion >= 4 && !request.allowAutoTopicCreation) return []
+  if (!services.config['auto.create.topics.enable']) return []
+  const missing = new Set<string>()
+  for (const { name, topicId } of request.topics ?? []) {
+    if (name !== null && topicId === ZERO_UUID && !services.image.topics.has(name))
+      missing.add(name)
+  }
+  return [...missing]
+}
+
+/** @returns topics that could not be made, with what their clients are told */
+async function createMissing(
+  topics: string[],
+  { services }: HandlerContext,
+): Promise<Map<string, ErrorCode>> {
+  const failed = new Map<string, ErrorCode>()
+  for (const [topic, errorCode] of await services.autoCreateTopics(topics)) {
+    if (errorCode !== ErrorCode.NONE) failed.set(topic, errorCode)
+  }
+  return failed
+}
+
+function answerSome(
+  request: MetadataRequest,
+  context: HandlerContext,
+  failed: ReadonlyMap<string, ErrorCode>,
+): MetadataResponse {
+  const { image } = context.services
+  const topics: TopicAnswer[] = []
+  const seen = new Set<string>()
+  const operations = request.includeTopicAuthorizedOperations ? allTopicOperations : NO_OPERATIONS
+  for (const { name, topicId } of request.topics ?? []) {
+    const byId = topicId !== ZERO_UUID
+    const key = byId ? topicId : (name ?? '')
+    if (seen.has(key)) continue
+    seen.add(key)
+    const topic = byId ? image.topicById(topicId) : image.topic(key)
+    if (topic !== undefined) topics.push(describe(topic, context, operations))
+    else if (byId) topics.push(unknown(null, topicId, ErrorCode.UNKNOWN_TOPIC_ID))
+    else topics.push(unknown(key, ZERO_UUID, failed.get(key) ?? unknownNameError(key)))
+  }
+  return around(request, context, topics)
+}
+
+function answerAll(request: MetadataRequest, context: HandlerContext): EncodedBody {
+  const { services, apiVersion, connection } = context
+  const variant =
+    `${apiVersion}/${connection.listenerName}/` +
+    `${request.includeTopicAuthorizedOperations}/${request.includeClusterAuthorizedOperations}`
+  return services.metadataCache.get(services.image.index, variant, () => {
+    const operations = request.includeTopicAuthorizedOperations ? allTopicOperations : NO_OPERATIONS
+    const topics = [...services.image.topics.values()].map((topic) =>
+      describe(topic, context, operations),
+    )
+    return metadata.response.encode(around(request, context, topics), apiVersion)
+  })
+}
+
+function around(
+  request: MetadataRequest,
+  { services, connection }: HandlerContext,
+  topics: TopicAnswer[],
+): MetadataResponse {
+  const brokers = []
+  for (const { brokerId, rack } of services.image.liveBrokers()) {
+    const endpoint = services.image.endpoint(brokerId, connection.listenerName)
+    if (endpoint) brokers.push({ nodeId: brokerId, host: endpoint.host, port: endpoint.port, rack })
+  }
+  return {
+    throttleTimeMs: 0,
+    brokers,
+    clusterId: services.broker.clusterId,
+    // Clients send to it what is for the controller; every broker takes that (KIP-590), so any live one is right.
+    controllerId: services.broker.brokerId,
+    topics,
+    clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+      ? allClusterOperations
+      : NO_OPERATIONS,
+    errorCode: ErrorCode.NONE,
+  }
+}
+
+function describe(topic: TopicImage, context: HandlerContext, operations: number): TopicAnswer {
+  return {
+    errorCode: ErrorCode.NONE,
+    name: topic.name,
+    topicId: topic.topicId,
+    isInternal: isInternalTopic(topic.name),
+    partitions: topic.partitions.map((partition) => describePartition(partition, context)),
+    topicAuthorizedOperations: operations,
+  }
+}
+
+function describePartition(
+  partition: PartitionImage,
+  { services, apiVersion, connection }: HandlerContext,
+): TopicAnswer['partitions'][number] {
+  const { partitionIndex, leader, leaderEpoch, replicas, isr } = partition
+  return {
+    errorCode: leaderError(services, leader, apiVersion, connection.listenerName),
+    partitionIndex,
+    leaderId: leader,
+    leaderEpoch,
+    replicaNodes: replicas,
+    isrNodes: isr,
+    offlineReplicas: replicas.filter(
+      (brokerId) => services.image.brokers.get(brokerId)?.fenced ?? true,
+    ),
+  }
+}
+
+function leaderError(
+  { image }: Services,
+  leader: number,
+  apiVersion: number,
+  listenerName: string,
+): ErrorCode {
+  if (leader < 0) return ErrorCode.LEADER_NOT_AVAILABLE
+  if (image.endpoint(leader, listenerName) !== undefined) return ErrorCode.NONE
+  return apiVersion >= 6 ? ErrorCode.LISTENER_NOT_FOUND : ErrorCode.LEADER_NOT_AVAILABLE
+}
+
+/** For a topic that nobody tried to make. */
+const unknownNameError = (name: string): ErrorCode =>
+  isTopicName(name) ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.INVALID_TOPIC_EXCEPTION
+
+const unknown = (name: string | null, topicId: string, errorCode: ErrorCode): TopicAnswer => ({
+  errorCode,
+  name,
+  topicId,
+  isInternal: name !== null && isInternalTopic(name),
+  partitions: [],
+  topicAuthorizedOperations: NO_OPERATIONS,
+})
+
+function refused(request: MetadataRequest, errorCode: ErrorCode): MetadataResponse {
+  return {
+    brokers: [],
+    topics: (request.topics ?? []).map(({ name, topicId }) =>
+      unknown(topicId === ZERO_UUID ? (name ?? '') : name, topicId, errorCode),
+    ),
+    errorCode,
+  }
+}
