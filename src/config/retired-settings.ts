@@ -1,0 +1,32 @@
+/** Settings of older Kafka releases, and internal ones of this one: known, and without meaning here. */
+const retired = new Set([
+  'auto.include.jmx.reporter',
+  'broker.id.generation.enable',
+  'control.plane.listener.name',
+  'controlled.shutdown.max.retries',
+  'controlled.shutdown.retry.backoff.ms',
+  'delegation.token.master.key',
+  'eligible.leader.replicas.enable',
+  'group.coordinator.new.enable',
+  'group.share.enable',
+  'group.share.max.groups',
+  'inter.broker.protocol.version',
+  'leader.imbalance.per.broker.percentage',
+  'log.initial.task.delay.ms',
+  'log.message.downconversion.enable',
+  'log.message.format.version',
+  'log.message.timestamp.difference.max.ms',
+  'metadata.log.segment.min.bytes',
+  'offsets.commit.required.acks',
+  'producer.id.expiration.check.interval.ms',
+  'reserved.broker.max.id',
+  'server.max.startup.time.ms',
+  'unclean.leader.election.interval.ms',
+  'unstable.api.versions.enable',
+  'unstable.feature.versions.enable',
+])
+
+const retiredPrefixes = ['zookeeper.', 'password.encoder.', 'confluent.']
+
+export const isRetiredSetting = (name: string): boolean =>
+  retired.has(name) || retiredPrefixes.some((prefix) => name.startsWith(prefix))

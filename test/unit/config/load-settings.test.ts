@@ -1,0 +1,147 @@
+// Goal: settings come from the right source, and every name falls into the right class: used, known without meaning
+// here, unknown, or wrong in a way that stops the start.
+import t from 'tap'
+import { loadSettings, type SettingSources } from '../../../src/config/load-settings.ts'
+import { settingsOfFlags } from '../../../src/config/start-options.ts'
+
+const file = (text: string) => ({ path: 'server.properties', text })
+const load = (sources: SettingSources) => loadSettings(sources)
+
+t.test('the later source goes before the earlier', async (t) => {
+  const sources = {
+    file: file('num.partitions=2\nlog.retention.hours=5\nmessage.max.bytes=1000\nbroker.rack=a'),
+    environment: { KAFKA_NUM_PARTITIONS: '3', KAFKA_MESSAGE_MAX_BYTES: '2000', PATH: '/bin' },
+    flags: new Map([['message.max.bytes', '3000']]),
+    set: new Map([['broker.rack', 'b']]),
+  }
+  const { config, warnings, settings } = load(sources)
+  t.equal(config['num.partitions'], 3)
+  t.equal(config['message.max.bytes'], 3000)
+  t.equal(config['log.retention.hours'], 5)
+  t.equal(config['broker.rack'], 'b')
+  t.same(warnings, [])
+  t.ok(settings.isSet('num.partitions'))
+  t.notOk(settings.isSet('log.dirs'))
+})
+
+t.test("Kafka's own files and compose files start as they are", async (t) => {
+  const { config, listenersPlan, warnings } = load({
+    file: file('process.roles=broker,controller\nnode.id=7\nlog.dirs=/tmp/kraft-combined-logs\n'),
+    environment: {
+      KAFKA_CONTROLLER_QUORUM_VOTERS: '7@localhost:9093',
+      KAFKA_LISTENERS: 'PLAINTEXT://0.0.0.0:9092,CONTROLLER://:9093',
+      KAFKA_ADVERTISED_LISTENERS: 'PLAINTEXT://localhost:9092',
+      KAFKA_CONTROLLER_LISTENER_NAMES: 'CONTROLLER',
+      KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+      KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: '1',
+      KAFKA_HEAP_OPTS: '-Xmx1G',
+      KAFKA_PORT: 'tcp://10.0.0.1:9092',
+      KAFKA_PORT_9092_TCP_ADDR: '10.0.0.1',
+      KAFKA_ZOOKEEPER_CONNECT: 'zookeeper:2181',
+      CLUSTER_ID: '4L6g3nShT-eMCtK--X86sw',
+      KAFKA_SSL_CLIENT_AUTH: 'perhaps',
+    },
+  })
+  t.equal(config['node.id'], 7)
+  t.equal(config['broker.id'], 7)
+  t.equal(config['lmq.cluster.id'], '4L6g3nShT-eMCtK--X86sw')
+  t.equal(config['ssl.client.auth'], 'none')
+  t.equal(listenersPlan.listeners.length, 1)
+  t.same(warnings, [
+    'unknown settings, passed over: port, port.9092.tcp.addr',
+    'known to Kafka but without meaning here, passed over: KAFKA_HEAP_OPTS, controller.listener.names, controller.quorum.voters, process.roles, ssl.client.auth, zookeeper.connect',
+  ])
+})
+
+t.test('variables name settings as in Kafka’s image', async (t) => {
+  const { config, settings } = load({
+    environment: {
+      KAFKA_LOG_DIRS: '/a,/b',
+      KAFKA_LISTENER_NAME_IN___SIDE_SSL__X: '1',
+      LMQ_HTTP_PORT: '0',
+      KAFKA_BROKER_ID: '-1',
+    },
+  })
+  t.same(config['log.dirs'], ['/a', '/b'])
+  t.equal(config['lmq.http.port'], 0)
+  t.ok(settings.static.has('listener.name.in-side.ssl_x'))
+  t.equal(config['node.id'], 1)
+})
+
+const refused: [string, SettingSources, { code: string; facts?: object }][] = [
+  [
+    'a bad value of a used setting',
+    { file: file('log.retention.ms=soon') },
+    {
+      code: 'LMQ_CONFIG_INVALID',
+      facts: { key: 'log.retention.ms', value: 'soon', source: 'server.properties' },
+    },
+  ],
+  [
+    'an unknown lmq setting',
+    { environment: { LMQ_HTTP_PROT: '1' } },
+    { code: 'LMQ_CONFIG_UNKNOWN', facts: { key: 'lmq.http.prot', nearest: 'lmq.http.port' } },
+  ],
+  [
+    'an unknown --set name',
+    { set: new Map([['nonsense', '1']]) },
+    { code: 'LMQ_CONFIG_UNKNOWN', facts: { key: 'nonsense', value: '1' } },
+  ],
+  [
+    'a slip of the pen',
+    { file: file('log.retension.ms=5') },
+    { code: 'LMQ_CONFIG_UNKNOWN', facts: { nearest: 'log.retention.ms' } },
+  ],
+  [
+    'another spelling',
+    { file: file('log_retention_ms=5') },
+    { code: 'LMQ_CONFIG_UNKNOWN', facts: { nearest: 'log.retention.ms' } },
+  ],
+  [
+    'several at once',
+    { file: file('log.retention.ms=a\nnum.partitions=0') },
+    { code: 'LMQ_CONFIG_INVALID', facts: { also: ['num.partitions=0'] } },
+  ],
+  [
+    'two broker ids',
+    { file: file('broker.id=1\nnode.id=2') },
+    { code: 'LMQ_CONFIG_INVALID', facts: { key: 'broker.id' } },
+  ],
+  [
+    'retention of nothing',
+    { file: file('log.retention.ms=0') },
+    { code: 'LMQ_CONFIG_INVALID', facts: { key: 'log.retention.ms' } },
+  ],
+  [
+    'only a controller',
+    { file: file('process.roles=controller') },
+    { code: 'LMQ_CONFIG_INVALID', facts: { key: 'process.roles' } },
+  ],
+  ['a broken file', { file: file('a=\\u1') }, { code: 'LMQ_CONFIG_INVALID' }],
+]
+for (const [name, sources, error] of refused) {
+  t.test(`stops the start: ${name}`, async (t) => {
+    t.throws(() => load(sources), error)
+  })
+}
+
+t.test('flags are settings', async (t) => {
+  const flags = settingsOfFlags({
+    port: 0,
+    dataDir: '/d',
+    httpPort: -1,
+    logJson: true,
+    brokerId: 4,
+  })
+  const { config } = load({ flags, file: file('broker.id=9\nlog.dir=/e') })
+  t.same(config.listeners, ['PLAINTEXT://127.0.0.1:0'])
+  t.same(config['log.dirs'], ['/d'])
+  t.equal(config['lmq.http.port'], -1)
+  t.equal(config['lmq.log.format'], 'json')
+  t.equal(config['node.id'], 4)
+  const listenersOf = (host: string | undefined, port: number | undefined, text: string) =>
+    settingsOfFlags({ host, port }, { file: file(`listeners=${text}`) }).get('listeners')
+  t.equal(listenersOf(undefined, 5, 'PLAINTEXT://0.0.0.0:9'), 'PLAINTEXT://0.0.0.0:5')
+  t.equal(listenersOf('::1', undefined, 'PLAINTEXT://0.0.0.0:9'), 'PLAINTEXT://[::1]:9')
+  t.equal(listenersOf('a', undefined, 'X://b:1,Y://c:2'), 'PLAINTEXT://a:9092')
+})
