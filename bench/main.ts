@@ -8,9 +8,9 @@ import {
   describeMachine,
   flushMode,
   loadGenerators,
-  markdownTable,
   type Results,
   textTable,
+  withTable,
 } from './report.ts'
 import { type Outcome, take } from './run.ts'
 import { openTarget, type Target } from './target.ts'
@@ -134,17 +134,10 @@ async function touchMemory(gigabytes: number): Promise<void> {
   }
 }
 
-const [startMark, endMark] = ['<!-- bench:start -->', '<!-- bench:end -->']
-
 async function writeReadme(resultsPath: string): Promise<void> {
   const results: Results = JSON.parse(await readFile(resultsPath, 'utf8'))
   const path = join(repositoryFolder, 'README.md')
-  const text = await readFile(path, 'utf8')
-  const from = text.indexOf(startMark)
-  const to = text.indexOf(endMark)
-  if (from < 0 || to < from) throw new Error(`README.md has no ${startMark} ... ${endMark}`)
-  const head = text.slice(0, from + startMark.length)
-  await writeFile(path, `${head}\n${markdownTable(results)}\n${text.slice(to)}`)
+  await writeFile(path, withTable(await readFile(path, 'utf8'), results))
 }
 
 main().catch((error: unknown) => {

@@ -142,3 +142,15 @@ export function markdownTable(results: Results): string {
     `Flush mode: ${results.flush}.`,
   ].join('\n')
 }
+
+const startMark = '<!-- bench:start -->'
+const endMark = '<!-- bench:end -->'
+
+/** A page with what stands between its bench marks replaced by the table. */
+export function withTable(page: string, results: Results): string {
+  const from = page.indexOf(startMark)
+  const to = page.indexOf(endMark)
+  if (from < 0 || to < from) throw new Error(`the page has no ${startMark} ... ${endMark}`)
+  const head = page.slice(0, from + startMark.length)
+  return `${head}\n${markdownTable(results)}\n${page.slice(to)}`
+}
