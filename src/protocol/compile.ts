@@ -1,13 +1,14 @@
 /**
  * Compiles a message layout into one decode and one encode function per version. The generated code is straight
  * line: no look-up of versions or types is left, every struct is built as one object literal with the same shape in
- * all versions.
+ * all versions, and neighbouring fields of fixed size share one bounds check.
  */
+import { int64At } from './int64.ts'
 import { protocolError } from './protocol-error.ts'
 import type { Decode, Encode, Field, FieldOptions, Fields, Message } from './schema.ts'
 import { ZERO_UUID } from './uuid.ts'
 import { inRange, parseVersions } from './versions.ts'
-import { Writer } from './writer.ts'
+import { badValue, putInt32, putInt64, Writer } from './writer.ts'
 
 type Layout = Pick<Message<Fields>, 'name' | 'versions' | 'flexible' | 'fields'>
 
@@ -112,6 +113,100 @@ function minBytes(field: Field, version: number, flexible: boolean): number {
   }
 }
 
+/** About what an element takes in memory once decoded: what a count is weighed with before it is believed. */
+function decodedBytes(field: Field): number {
+  switch (field.kind) {
+    case 'string':
+    case 'uuid':
+      return 48
+    case 'bytes':
+    case 'records':
+      return 128
+    case 'struct': {
+      let sum = 32
+      for (const inner of Object.values(field.fields ?? {})) {
+        sum += inner.isArray ? 32 : decodedBytes(inner)
+      }
+      return sum
+    }
+    default:
+      return 16
+  }
+}
+
+/** How a number of fixed size is read from `b[at]`, checked as `x`, and stored: source text for each. */
+type FixedKind = {
+  size: number
+  read: (at: string) => string
+  fits: string
+  store: (at: string) => string
+}
+
+const fixedKinds: Readonly<Record<string, FixedKind>> = {
+  bool: {
+    size: 1,
+    read: (at) => `b[${at}] !== 0`,
+    fits: `typeof x === 'boolean'`,
+    store: (at) => `b[${at}] = x ? 1 : 0`,
+  },
+  int8: {
+    size: 1,
+    read: (at) => `(b[${at}] << 24) >> 24`,
+    fits: '(x << 24) >> 24 === x',
+    store: (at) => `b[${at}] = x`,
+  },
+  int16: {
+    size: 2,
+    read: (at) => `((b[${at}] << 24) | (b[${at} + 1] << 16)) >> 16`,
+    fits: '(x << 16) >> 16 === x',
+    store: (at) => `b[${at}] = x >>> 8; b[${at} + 1] = x`,
+  },
+  uint16: {
+    size: 2,
+    read: (at) => `(b[${at}] << 8) | b[${at} + 1]`,
+    fits: '(x & 0xffff) === x',
+    store: (at) => `b[${at}] = x >>> 8; b[${at} + 1] = x`,
+  },
+  int32: {
+    size: 4,
+    read: (at) => `(b[${at}] << 24) | (b[${at} + 1] << 16) | (b[${at} + 2] << 8) | b[${at} + 3]`,
+    fits: '(x | 0) === x',
+    store: (at) => `putInt32(b, ${at}, x)`,
+  },
+  int64: {
+    size: 8,
+    read: (at) => `int64At(b, ${at})`,
+    fits: 'Number.isSafeInteger(x)',
+    store: (at) => `putInt64(b, ${at}, x)`,
+  },
+}
+
+/** Two fields or more are worth a bounds check of their own; a single one is not. */
+const MIN_RUN = 2
+
+function fixedKind(p: Placed): FixedKind | undefined {
+  if (!p.present || p.tag !== undefined || p.field.isArray) return undefined
+  return fixedKinds[p.field.kind]
+}
+
+/** The wire order cut into runs: neighbours of fixed size together, any other field alone. Absent ones are left out. */
+function runsOf(placed: readonly Placed[]): Placed[][] {
+  const runs: Placed[][] = []
+  let open: Placed[] | undefined
+  for (const p of placed) {
+    if (!p.present || p.tag !== undefined) continue
+    if (fixedKind(p) === undefined) {
+      open = undefined
+      runs.push([p])
+    } else if (open) open.push(p)
+    else {
+      open = [p]
+      runs.push(open)
+    }
+  }
+  return runs
+}
+
 /** Reads or writes of text and bytes: which of the four forms. */
 function blobMethod(kind: string, compact: boolean, nullable: boolean): string {
   const base = kind === 'string' ? 'String' : 'Bytes'
@@ -143,18 +238,36 @@ class Generator {
     const name = `d${this.#next++}`
     const placed = placeFields(fields, this.#version, this.#flexible)
     const lines: string[] = []
-    for (const [i, p] of placed.entries()) {
-      if (!p.present || p.tag !== undefined) lines.push(`let v${i} = ${defaultSource(p.field)}`)
-      else lines.push(...this.#decodeField(p, `v${i}`))
+    const local = new Map(placed.map((p, i) => [p, `v${i}`]))
+    const localOf = (p: Placed) => local.get(p) as string
+    for (const p of placed) {
+      if (!p.present || p.tag !== undefined) {
+        lines.push(`let ${localOf(p)} = ${defaultSource(p.field)}`)
+      }
+    }
+    for (const [i, run] of runsOf(placed).entries()) {
+      if (run.length >= MIN_RUN) lines.push(...this.#decodeRun(run, `at${i}`, localOf))
+      else for (const p of run) lines.push(...this.#decodeField(p, localOf(p)))
     }
     lines.push('let unknown')
     if (this.#flexible) lines.push(...this.#decodeTags(placed))
-    const literal = placed.map((p, i) => `${p.name}: v${i}`).join(', ')
+    const literal = placed.map((p) => `${p.name}: ${localOf(p)}`).join(', ')
     lines.push(`const message = {${literal}}`)
     lines.push('if (unknown !== undefined) message.unknownTags = unknown')
     lines.push('return message')
-    this.functions.push(`function ${name}(r) {\n${lines.join('\n')}\n}`)
+    this.functions.push(`function ${name}(r) {\nconst b = r.buffer\n${lines.join('\n')}\n}`)
     return name
+  }
+
+  #decodeRun(run: Placed[], at: string, localOf: (p: Placed) => string): string[] {
+    let size = 0
+    const reads = run.map((p) => {
+      const kind = fixedKind(p) as FixedKind
+      const line = `const ${localOf(p)} = ${kind.read(`${at} + ${size}`)}`
+      size += kind.size
+      return line
+    })
+    return [`const ${at} = r.take(${size})`, ...reads]
   }
 
   #decodeTags(placed: Placed[]): string[] {
@@ -199,39 +312,65 @@ class Generator {
     const length = p.compact ? 'compactArrayLength' : 'arrayLength'
     const min = minBytes({ ...field, isArray: false }, this.#version, p.compact)
     const onNull = p.nullable ? `${target} = null` : `throw nullArray(${JSON.stringify(p.name)})`
+    const fixed = fixedKinds[field.kind]
+    const loop =
+      fixed === undefined
+        ? `for (let i = 0; i < n; i++) ${target}.push(${read})`
+        : `for (let i = 0, at = r.take(n * ${fixed.size}); i < n; i++, at += ${fixed.size}) ${target}.push(${fixed.read('at')})`
     return [
       `let ${target}`,
       '{',
-      `const n = r.${length}(${min})`,
+      `const n = r.${length}(${min}, ${decodedBytes(field)})`,
       `if (n < 0) ${onNull}`,
-      `else { ${target} = []; for (let i = 0; i < n; i++) ${target}.push(${read}) }`,
+      `else { ${target} = []; ${loop} }`,
       '}',
     ]
   }
 
   /** Adds a function that encodes one struct and returns its name. */
-  encodeStruct(fields: Fields): string {
+  encodeStruct(fields: Fields, field: string): string {
     const name = `e${this.#next++}`
     const placed = placeFields(fields, this.#version, this.#flexible)
-    const lines: string[] = []
+    const lines = [`if (m === undefined || m === null) throw nullValue(${JSON.stringify(field)})`]
     for (const p of placed) {
-      if (!p.present) {
-        if (p.options.ignorable) continue
-        lines.push(
-          `if (m.${p.name} !== undefined && ${this.#differs(p.field, `m.${p.name}`)}) throw absent(${JSON.stringify(p.name)})`,
-        )
-      } else if (p.tag === undefined) lines.push(...this.#encodeField(p, 'w'))
+      if (p.present || p.options.ignorable) continue
+      lines.push(
+        `if (m.${p.name} !== undefined && ${this.#differs(p.field, `m.${p.name}`)}) throw absent(${JSON.stringify(p.name)})`,
+      )
+    }
+    for (const [i, run] of runsOf(placed).entries()) {
+      if (run.length >= MIN_RUN) lines.push(...this.#encodeRun(run, `at${i}`))
+      else for (const p of run) lines.push(...this.#encodeField(p, 'w'))
     }
     if (this.#flexible) lines.push(...this.#encodeTags(placed))
     this.functions.push(`function ${name}(w, m) {\n${lines.join('\n')}\n}`)
     return name
   }
 
+  #encodeRun(run: Placed[], at: string): string[] {
+    let size = 0
+    const stores = run.map((p) => {
+      const kind = fixedKind(p) as FixedKind
+      const line = [
+        `x = m.${p.name}`,
+        `if (x === undefined) x = ${defaultSource(p.field)}`,
+        `if (!(${kind.fits})) throw badValue('${p.field.kind}', x, ${JSON.stringify(p.name)})`,
+        kind.store(`${at} + ${size}`),
+      ].join('; ')
+      size += kind.size
+      return line
+    })
+    return [`const ${at} = w.claim(${size})`, '{', 'const b = w.buffer; let x', ...stores, '}']
+  }
+
   #encodeTags(placed: Placed[]): string[] {
     const tagged = placed
       .filter((p) => p.tag !== undefined)
       .sort((a, b) => (a.tag as number) - (b.tag as number))
-    const lines = ['let count = m.unknownTags === undefined ? 0 : m.unknownTags.length']
+    const lines = [
+      'const unknown = m.unknownTags',
+      'let count = unknown === undefined ? 0 : unknown.length, next = 0',
+    ]
     for (const p of tagged) {
       const given = `m.${p.name}`
       lines.push(
@@ -243,13 +382,14 @@ class Generator {
     for (const p of tagged) {
       lines.push(
         `if (has${p.tag}) {`,
-        'const tw = new Writer()',
+        `if (unknown !== undefined) next = w.unknownTags(unknown, next, ${p.tag})`,
+        'const tw = new Writer(true)',
         ...this.#encodeField(p, 'tw'),
         `w.tagged(${p.tag}, tw)`,
         '}',
       )
     }
-    lines.push('if (m.unknownTags !== undefined) w.unknownTags(m.unknownTags)')
+    lines.push('if (unknown !== undefined) w.unknownTags(unknown, next, Infinity)')
     return lines
   }
 
@@ -265,7 +405,7 @@ class Generator {
     }
     if (field.isArray) return [...lines, ...this.#encodeArray(p, local, writer)]
     if (field.kind !== 'struct') return [...lines, `${writer}.${scalarMethod(p)}(${local})`]
-    const encode = this.encodeStruct(field.fields ?? {})
+    const encode = this.encodeStruct(field.fields ?? {}, name)
     if (!p.nullable) return [...lines, `${encode}(${writer}, ${local})`]
     return [
       ...lines,
@@ -278,7 +418,7 @@ class Generator {
     const element = { ...p, nullable: false }
     const write =
       p.field.kind === 'struct'
-        ? `${this.encodeStruct(p.field.fields ?? {})}(${writer}, ${local}[i])`
+        ? `${this.encodeStruct(p.field.fields ?? {}, p.name)}(${writer}, ${local}[i])`
         : `${writer}.${scalarMethod(element)}(${local}[i])`
     const length = p.compact
       ? `${writer}.uvarint(${local}.length + 1)`
@@ -302,7 +442,9 @@ class Generator {
       ([name, f]) =>
         `(${expression}.${name} !== undefined && ${this.#differs(f, `${expression}.${name}`)})`,
     )
-    return `(${expression} === null || ${inner.length === 0 ? 'false' : inner.join(' || ')})`
+    // Nothing but fields that this version does not know: those have to survive too.
+    inner.push(`${expression}.unknownTags !== undefined`)
+    return `(${expression} === null || ${inner.join(' || ')})`
   }
 }
 
@@ -312,6 +454,10 @@ function runtime(layout: Layout, version: number) {
   return {
     Writer,
     EMPTY,
+    badValue,
+    int64At,
+    putInt32,
+    putInt64,
     tagOrder: (tag: number) => protocolError('tagged fields out of order', { tag, ...facts }),
     tagSize: (tag: number, size: number) =>
       protocolError('tagged field has a wrong size', { tag, size, ...facts }),
@@ -323,22 +469,28 @@ function runtime(layout: Layout, version: number) {
 }
 
 function build<T>(layout: Layout, version: number, functions: string[], entry: string): T {
-  if (!inRange(layout.versions, version)) {
-    throw protocolError('no such version', { message: layout.name, version })
-  }
   const names = runtime(layout, version)
   const source = `'use strict'\n${functions.join('\n')}\nreturn ${entry}`
   return new Function(...Object.keys(names), source)(...Object.values(names)) as T
 }
 
+/** Before any work: a peer can name any version as often as it likes. */
+function checkVersion(layout: Layout, version: number): void {
+  if (!inRange(layout.versions, version)) {
+    throw protocolError('no such version', { message: layout.name, version })
+  }
+}
+
 export function compileDecoder<T>(layout: Layout, version: number): Decode<T> {
+  checkVersion(layout, version)
   const generator = new Generator(version, inRange(layout.flexible, version))
   const entry = generator.decodeStruct(layout.fields)
   return build(layout, version, generator.functions, entry)
 }
 
 export function compileEncoder<T>(layout: Layout, version: number): Encode<T> {
+  checkVersion(layout, version)
   const generator = new Generator(version, inRange(layout.flexible, version))
-  const entry = generator.encodeStruct(layout.fields)
+  const entry = generator.encodeStruct(layout.fields, layout.name)
   return build(layout, version, generator.functions, entry)
 }

@@ -3,11 +3,20 @@
  * the peer says about a length is believed before the bytes are there. Values that are views (bytes, records) share
  * the buffer's memory.
  */
+import { assert } from '../base/assert.ts'
+import { int64At } from './int64.ts'
 import { protocolError } from './protocol-error.ts'
 import { utf8Slice } from './utf8.ts'
-import type { Uuid } from './uuid.ts'
+import { type Uuid, uuidSlice } from './uuid.ts'
 
-const TWO_32 = 4294967296
+/**
+ * What one message may grow to in memory when it is decoded, by estimate: six bytes on the wire can become an object
+ * of a hundred and more, so a count that fits its bytes does not bound memory by itself. Room for a Metadata answer
+ * about some 400,000 partitions.
+ */
+export const MAX_DECODED_BYTES = 128 * 1024 * 1024
+/** A small object and a view of the buffer. */
+const UNKNOWN_TAG_BYTES = 200
 
 /** A tagged field this version does not know, kept so that it survives a re-encoding. */
 export type UnknownTag = { tag: number; bytes: Buffer }
@@ -18,8 +27,10 @@ export class Reader {
   position: number
   /** Exclusive. */
   readonly end: number
+  #decodedBytesLeft = MAX_DECODED_BYTES
 
   constructor(buffer: Buffer, start = 0, end = buffer.length) {
+    assert(start >= 0 && start <= end && end <= buffer.length, 'a reader stays in its buffer')
     this.buffer = buffer
     this.position = start
     this.end = end
@@ -74,11 +85,7 @@ export class Reader {
 
   /** Saturates at +-(2^53 - 1): no offset, time or id of a correct client is beyond it. */
   int64(): number {
-    const high = this.int32()
-    const low = this.int32() >>> 0
-    if (high > 0x1fffff) return Number.MAX_SAFE_INTEGER
-    if (high < -0x200000) return Number.MIN_SAFE_INTEGER
-    return Math.max(high * TWO_32 + low, Number.MIN_SAFE_INTEGER)
+    return int64At(this.buffer, this.take(8))
   }
 
   float64(): number {
@@ -86,24 +93,24 @@ export class Reader {
   }
 
   uuid(): Uuid {
-    const at = this.take(16)
-    return this.buffer.toString('base64url', at, at + 16)
+    return uuidSlice(this.buffer, this.take(16))
   }
 
   /** Unsigned varint: 7 bits a byte, low group first, at most 5 bytes and 32 bits. */
   uvarint(): number {
-    const b = this.buffer
-    let at = this.position
-    let value = 0
-    for (let shift = 0; shift < 35; shift += 7) {
-      if (at >= this.end) throw truncated(1, 0)
-      const byte = b[at++] as number
-      if (shift === 28 && byte > 0x0f) break
-      value += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) {
-        this.position = at
-        return value
-      }
+    if (this.position >= this.end) throw truncated(1, 0)
+    const first = this.buffer[this.position++] as number
+    return first < 0x80 ? first : this.#longUvarint(first & 0x7f)
+  }
+
+  #longUvarint(lowest: number): number {
+    let value = lowest
+    for (let factor = 0x80; factor <= 0x10000000; factor *= 0x80) {
+      if (this.position >= this.end) throw truncated(1, 0)
+      const byte = this.buffer[this.position++] as number
+      if (factor === 0x10000000 && byte > 0x0f) break
+      value += (byte & 0x7f) * factor
+      if (byte < 0x80) return value
     }
     throw protocolError('varint too long')
   }
@@ -161,28 +168,39 @@ export class Reader {
   }
 
   /**
-   * The count before an array's elements.
+   * The count before an array's elements, refused before anything is allocated when the elements cannot fit in the
+   * bytes left or would take too much memory.
    *
-   * @param minElementBytes the fewest bytes one element takes: a count that cannot fit is refused before allocation
+   * @param minElementBytes the fewest bytes one element takes on the wire
+   * @param decodedElementBytes about what one element takes in memory
    * @returns -1 for null
    */
-  arrayLength(minElementBytes: number): number {
-    return this.#checkedCount(this.int32(), minElementBytes)
+  arrayLength(minElementBytes: number, decodedElementBytes: number): number {
+    return this.#checkedCount(this.int32(), minElementBytes, decodedElementBytes)
   }
 
-  compactArrayLength(minElementBytes: number): number {
-    return this.#checkedCount(this.uvarint() - 1, minElementBytes)
+  compactArrayLength(minElementBytes: number, decodedElementBytes: number): number {
+    return this.#checkedCount(this.uvarint() - 1, minElementBytes, decodedElementBytes)
   }
 
-  #checkedCount(count: number, minElementBytes: number): number {
+  #checkedCount(count: number, minElementBytes: number, decodedElementBytes: number): number {
     if (count < -1 || count * minElementBytes > this.end - this.position) {
       throw protocolError('array count exceeds the bytes left', { count, left: this.remaining })
     }
+    if (count > 0) this.#spend(count * decodedElementBytes)
     return count
+  }
+
+  #spend(decodedBytes: number): void {
+    this.#decodedBytesLeft -= decodedBytes
+    if (this.#decodedBytesLeft < 0) {
+      throw protocolError('message takes too much memory', { limitBytes: MAX_DECODED_BYTES })
+    }
   }
 
   /** Reads one unknown tagged field's payload. */
   unknownTag(tag: number, size: number): UnknownTag {
+    this.#spend(UNKNOWN_TAG_BYTES)
     const at = this.take(size)
     return { tag, bytes: this.buffer.subarray(at, at + size) }
   }

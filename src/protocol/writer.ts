@@ -1,17 +1,20 @@
 /**
  * Writes Kafka's primitive types into a list of chunks. Growing adds a chunk and copies nothing; record data joins
  * the list as it is, so it goes from the log's memory to the socket without a copy. A writer is used once, within
- * one turn of the event loop.
+ * one turn of the event loop. A value that its type cannot hold is LMQ_PROTOCOL, never a wrong byte.
  */
 import { assert } from '../base/assert.ts'
+import { protocolError } from './protocol-error.ts'
 import type { UnknownTag } from './reader.ts'
 import { utf8Write } from './utf8.ts'
-import type { Uuid } from './uuid.ts'
+import { type Uuid, uuidWrite } from './uuid.ts'
 
 const TWO_32 = 4294967296
 const SLAB_BYTES = 64 * 1024
 /** Below this much free room a slab is given up: most answers then fit one chunk. */
 const SLAB_ROOM_BYTES = 512
+/** In bytes of UTF-8; also in the compact form, whose length field could say more. */
+const MAX_STRING_BYTES = 0x7fff
 
 /** Memory for small answers, shared by consecutive writers. */
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
@@ -30,8 +33,9 @@ export class Writer {
   /** Bytes in closed chunks. */
   #closedBytes = 0
 
-  constructor() {
-    if (slabClaimed) {
+  /** @param nested for a part of another message: leaves the shared memory alone */
+  constructor(nested = false) {
+    if (nested || slabClaimed) {
       this.#ownsSlab = false
       this.#buffer = Buffer.allocUnsafe(256)
       this.#position = 0
@@ -107,78 +111,97 @@ export class Writer {
     this.#chunkStart = 0
   }
 
-  #claim(size: number): number {
+  /**
+   * Claims the next `size` bytes for a caller that fills them itself, in `buffer` from the position returned.
+   * `buffer` may change with every claim.
+   */
+  claim(size: number): number {
     if (this.#buffer.length - this.#position < size) this.#grow(size)
     const at = this.#position
     this.#position = at + size
     return at
   }
 
+  /** Where the bytes claimed last lie. */
+  get buffer(): Buffer {
+    return this.#buffer
+  }
+
   bool(value: boolean): void {
-    const at = this.#claim(1)
+    if (typeof value !== 'boolean') throw badValue('bool', value)
+    const at = this.claim(1)
     this.#buffer[at] = value ? 1 : 0
   }
 
   int8(value: number): void {
-    const at = this.#claim(1)
+    if ((value << 24) >> 24 !== value) throw badValue('int8', value)
+    const at = this.claim(1)
     this.#buffer[at] = value
   }
 
   int16(value: number): void {
-    const at = this.#claim(2)
+    if ((value << 16) >> 16 !== value) throw badValue('int16', value)
+    this.#put16(value)
+  }
+
+  uint16(value: number): void {
+    if ((value & 0xffff) !== value) throw badValue('uint16', value)
+    this.#put16(value)
+  }
+
+  #put16(value: number): void {
+    const at = this.claim(2)
     const b = this.#buffer
     b[at] = value >>> 8
     b[at + 1] = value
   }
 
-  uint16(value: number): void {
-    this.int16(value)
-  }
-
   int32(value: number): void {
-    const at = this.#claim(4)
-    const b = this.#buffer
-    b[at] = value >>> 24
-    b[at + 1] = value >>> 16
-    b[at + 2] = value >>> 8
-    b[at + 3] = value
+    if ((value | 0) !== value) throw badValue('int32', value)
+    const at = this.claim(4)
+    putInt32(this.#buffer, at, value)
   }
 
   uint32(value: number): void {
-    this.int32(value | 0)
+    if (value >>> 0 !== value) throw badValue('uint32', value)
+    const at = this.claim(4)
+    putInt32(this.#buffer, at, value | 0)
   }
 
   /** @param value a whole number within +-(2^53 - 1) */
   int64(value: number): void {
-    const high = Math.floor(value / TWO_32)
-    this.int32(high)
-    this.int32((value - high * TWO_32) | 0)
+    if (!Number.isSafeInteger(value)) throw badValue('int64', value)
+    const at = this.claim(8)
+    putInt64(this.#buffer, at, value)
   }
 
   float64(value: number): void {
-    const at = this.#claim(8)
+    if (typeof value !== 'number') throw badValue('float64', value)
+    const at = this.claim(8)
     this.#buffer.writeDoubleBE(value, at)
   }
 
   uuid(value: Uuid): void {
-    const at = this.#claim(16)
-    const written = this.#buffer.write(value, at, 16, 'base64url')
-    assert(written === 16, 'a uuid has 22 characters')
+    const at = this.claim(16)
+    if (!uuidWrite(this.#buffer, value, at)) throw badValue('uuid', value)
   }
 
+  /** @param value a length, a count or a tag: 0 to 2^32 - 1 */
   uvarint(value: number): void {
     let rest = value >>> 0
+    if (rest !== value) throw badValue('uvarint', value)
     while (rest > 0x7f) {
-      this.int8((rest & 0x7f) | 0x80)
+      const at = this.claim(1)
+      this.#buffer[at] = (rest & 0x7f) | 0x80
       rest >>>= 7
     }
-    this.int8(rest)
+    const at = this.claim(1)
+    this.#buffer[at] = rest
   }
 
   string(text: string): void {
-    const size = Buffer.byteLength(text)
-    assert(size <= 0x7fff, 'a string has at most 32767 bytes')
-    this.int16(size)
+    const size = textSize(text)
+    this.#put16(size)
     this.#text(text, size)
   }
 
@@ -188,8 +211,7 @@ export class Writer {
   }
 
   compactString(text: string): void {
-    const size = Buffer.byteLength(text)
-    assert(size <= 0x7fff, 'a string has at most 32767 bytes')
+    const size = textSize(text)
     this.uvarint(size + 1)
     this.#text(text, size)
   }
@@ -200,7 +222,7 @@ export class Writer {
   }
 
   #text(text: string, size: number): void {
-    const at = this.#claim(size)
+    const at = this.claim(size)
     if (size === text.length && size < 24) {
       const b = this.#buffer
       for (let i = 0; i < size; i++) b[at + i] = text.charCodeAt(i)
@@ -237,7 +259,7 @@ export class Writer {
 
   #chunkOne(part: Buffer): void {
     if (part.length <= 512) {
-      const at = this.#claim(part.length)
+      const at = this.claim(part.length)
       part.copy(this.#buffer, at)
       return
     }
@@ -248,24 +270,69 @@ export class Writer {
 
   /** One tagged field: its number, its size, its bytes. */
   tagged(tag: number, content: Writer): void {
-    const bytes = content.toBuffer()
+    const chunks = content.finish()
+    let size = 0
+    for (const chunk of chunks) size += chunk.length
     this.uvarint(tag)
-    this.uvarint(bytes.length)
-    this.chunk(bytes)
+    this.uvarint(size)
+    this.chunk(chunks)
   }
 
-  unknownTags(tags: readonly UnknownTag[]): void {
-    for (const { tag, bytes } of tags) {
+  /**
+   * Tagged fields that the layout does not know, up to a number, so that known and unknown ones ascend together.
+   *
+   * @param from index in `tags` to start at
+   * @param before number of the known field that comes next
+   * @returns the index to go on from
+   */
+  unknownTags(tags: readonly UnknownTag[], from: number, before: number): number {
+    let next = from
+    for (; next < tags.length; next++) {
+      const { tag, bytes } = tags[next] as UnknownTag
+      if (tag >= before) break
       this.uvarint(tag)
       this.uvarint(bytes.length)
       this.chunk(bytes)
     }
+    return next
   }
+}
+
+/** Stores 32 bits, most significant byte first. The caller has checked range and room. */
+export function putInt32(b: Buffer, at: number, value: number): void {
+  b[at] = value >>> 24
+  b[at + 1] = value >>> 16
+  b[at + 2] = value >>> 8
+  b[at + 3] = value
+}
+
+/** As `putInt32`. @param value a whole number within +-(2^53 - 1) */
+export function putInt64(b: Buffer, at: number, value: number): void {
+  const high = Math.floor(value / TWO_32)
+  putInt32(b, at, high)
+  putInt32(b, at + 4, (value - high * TWO_32) | 0)
+}
+
+function textSize(text: string): number {
+  if (typeof text !== 'string') throw badValue('string', text)
+  const size = Buffer.byteLength(text)
+  if (size > MAX_STRING_BYTES) throw protocolError('string too long', { size })
+  return size
 }
 
 function chunkedSize(value: Chunked): number {
   if (Buffer.isBuffer(value)) return value.length
+  if (!Array.isArray(value)) throw badValue('bytes', value)
   let size = 0
-  for (const part of value) size += part.length
+  for (const part of value) {
+    if (!Buffer.isBuffer(part)) throw badValue('bytes', part)
+    size += part.length
+  }
   return size
+}
+
+/** A value that its type on the wire cannot hold. */
+export function badValue(kind: string, value: unknown, field?: string) {
+  const facts = { kind, value: String(value), ...(field === undefined ? {} : { field }) }
+  return protocolError('value does not fit its type', facts)
 }
