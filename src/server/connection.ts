@@ -23,6 +23,8 @@ const API_VERSIONS = 18
 const MAX_OUTSTANDING = 1000
 /** While the peer has left more than this unread, no further request of it starts. */
 const MAX_UNSENT_BYTES = 1024 * 1024
+/** Answers of one turn are gathered up to this size, then leave before the turn ends. */
+const MAX_GATHERED_BYTES = 256 * 1024
 
 /** What a connection shares with all others of its broker and listener. */
 export type ConnectionSurroundings = {
@@ -76,6 +78,7 @@ export class Connection implements ConnectionFacts {
   #exclusive = 0
   /** Encoded answers that leave at the end of this turn. */
   #outgoing: Buffer[] = []
+  #outgoingBytes = 0
   #inOutbox = false
   #advancing = false
   #paused = false
@@ -226,7 +229,7 @@ export class Connection implements ConnectionFacts {
       requestMemory.wait(this.#advance)
       return false
     }
-    if (answerMemory.exhausted && this.#outgoing.length + this.#unsentBytes === 0) {
+    if (answerMemory.exhausted && this.#outgoingBytes + this.#unsentBytes === 0) {
       answerMemory.wait(this.#advance)
       return false
     }
@@ -245,16 +248,29 @@ export class Connection implements ConnectionFacts {
     this.#requestsSeen++
     const served = this.#around.table.get(key)
     const version = sizeBytes >= 4 ? buffer.readInt16BE(start + 2) : -1
-    if (served === undefined) return this.#refuseStream(`API key ${key} is not served`)
-    if (!inRange(served.versions, version)) {
-      if (key === API_VERSIONS) return this.#answerUnknownApiVersions(buffer, start, end, served)
-      return this.#refuseStream(`${served.api.name} version ${version} is not served`)
+    if (served === undefined) {
+      this.#refuseStream(`API key ${key} is not served`)
+    } else if (inRange(served.versions, version)) {
+      this.#startRequest(buffer, start, end, served, version)
+    } else if (key === API_VERSIONS) {
+      this.#answerUnknownApiVersions(buffer, start, end, served)
+    } else {
+      this.#refuseStream(`${served.api.name} version ${version} is not served`)
     }
+  }
+
+  #startRequest(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    served: ServedApi,
+    version: number,
+  ): void {
     try {
       const flexible = inRange(served.api.flexible, version)
       const header = this.#headers.read(buffer, start, end, flexible)
       const request = served.api.request.read(new Reader(buffer, header.bodyStart, end), version)
-      const slot = this.#openSlot(served, header.correlationId, version, sizeBytes)
+      const slot = this.#openSlot(served, header.correlationId, version, end - start)
       const { services } = this.#around
       const context = {
         apiVersion: version,
@@ -335,7 +351,10 @@ export class Connection implements ConnectionFacts {
     if (slot.answered) return
     slot.answered = true
     if (this.#closed) return
-    if (answer === 'close') return this.#close('an acks=0 request failed')
+    if (answer === 'close') {
+      this.#close('an acks=0 request failed')
+      return
+    }
     if (answer !== undefined) slot.chunks = this.#encode(slot, answer)
     slot.served.metrics.observe(this.#around.services.io.monotonic.nowMs() - slot.startedMs)
     if (slot === this.#slots[0]) this.#releaseAnswers()
@@ -374,8 +393,10 @@ export class Connection implements ConnectionFacts {
   }
 
   #queue(chunks: Buffer[]): void {
+    for (const chunk of chunks) this.#outgoingBytes += chunk.length
     if (this.#outgoing.length === 0) this.#outgoing = chunks
     else for (const chunk of chunks) this.#outgoing.push(chunk)
+    if (this.#outgoingBytes > MAX_GATHERED_BYTES) this.#send()
     if (this.#inOutbox) return
     this.#inOutbox = true
     this.#around.outbox.add(this)
@@ -384,14 +405,19 @@ export class Connection implements ConnectionFacts {
   /** Sends what is ready. Called by the outbox at the end of a turn. */
   flush(): void {
     this.#inOutbox = false
+    if (this.#closed) return
+    if (this.#outgoingBytes > 0) this.#send()
+    if (this.#finishing) this.#endWhenDone()
+  }
+
+  #send(): void {
     const chunks = this.#outgoing
-    if (chunks.length === 0 || this.#closed) return
+    this.#around.metrics.bytesSent += this.#outgoingBytes
     this.#outgoing = []
-    for (const chunk of chunks) this.#around.metrics.bytesSent += chunk.length
+    this.#outgoingBytes = 0
     const drained = this.#socket.write(chunks)
     this.lastActiveMs = this.#around.services.io.monotonic.nowMs()
     if (!drained) this.#countUnsent(this.#socket.queuedBytes)
-    if (this.#finishing) this.#endWhenDone()
   }
 
   #countUnsent(unsentBytes: number): void {
@@ -423,7 +449,10 @@ export class Connection implements ConnectionFacts {
 
   #answerUnknownApiVersions(buffer: Buffer, start: number, end: number, served: ServedApi): void {
     // The body is of an unknown version and stays unread; the answer is in v0, which every client reads.
-    if (end - start < 8) return this.#refuseStream('header ends early')
+    if (end - start < 8) {
+      this.#refuseStream('header ends early')
+      return
+    }
     const slot = this.#openSlot(served, buffer.readInt32BE(start + 4), 0, end - start)
     const { min, max } = served.versions
     this.#reply(slot, {
@@ -474,6 +503,7 @@ export class Connection implements ConnectionFacts {
     answerMemory.stopWaiting(this.#advance)
     this.#slots.length = 0
     this.#outgoing = []
+    this.#outgoingBytes = 0
     requestMemory.give(this.#grantedBytes)
     this.#grantedBytes = 0
     this.#gatheringBytes = 0

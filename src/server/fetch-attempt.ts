@@ -120,7 +120,10 @@ export class FetchAttempt {
 
   #decide(): void {
     const wanted = Math.min(this.#limits.minBytes, this.#limits.maxBytes)
-    if (this.#mustAnswer || this.#recordBytes >= wanted) return this.#finish()
+    if (this.#mustAnswer || this.#recordBytes >= wanted) {
+      this.#finish()
+      return
+    }
     // What was found stays of interest until it is answered; a partition with nothing new is heard of again when it
     // moves.
     for (const [entry, answer] of this.#answers) {

@@ -129,7 +129,10 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
-    if (this.#closing) return socket.destroy()
+    if (this.#closing) {
+      socket.destroy()
+      return
+    }
     const { services, limits } = this.#around
     const address = plainAddress(socket.remoteAddress)
     const admission = limits.admit(address, services.io.monotonic.nowMs())
@@ -140,7 +143,8 @@ export class Listener {
         { remoteAddress: address, limit: admission.limit },
         'refused a connection: raise the limit, or find out why so many connect',
       )
-      return socket.destroy()
+      socket.destroy()
+      return
     }
     const connection = new Connection(
       this.#around.nextConnectionId(),
@@ -151,7 +155,10 @@ export class Listener {
     this.#connections.add(connection)
     this.metrics.connectionsOpened++
     this.#sweep ??= this.#scheduleSweep()
-    if (admission.delayMs === 0) return connection.start()
+    if (admission.delayMs === 0) {
+      connection.start()
+      return
+    }
     const timer = services.io.timers.schedule(admission.delayMs, () => {
       this.#starting.delete(timer)
       connection.start()

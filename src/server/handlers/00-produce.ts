@@ -108,10 +108,12 @@ class ProduceAttempt implements Expiring {
       }
     }
     this.#pending--
-    if (this.#pending === 0) return this.#finish()
-    if (this.#request.acks !== Acks.all) return
-    this.#expiring = true
-    this.#context.services.produceTimeouts.add(this)
+    if (this.#pending === 0) {
+      this.#finish()
+    } else if (this.#request.acks === Acks.all) {
+      this.#expiring = true
+      this.#context.services.produceTimeouts.add(this)
+    }
   }
 
   /** Answers with REQUEST_TIMED_OUT what is not acknowledged yet; the data stays (DelayedProduce.java). */
@@ -210,7 +212,10 @@ class ProduceAttempt implements Expiring {
     if (this.#finished) return
     this.#finished = true
     if (this.#expiring) this.#context.services.produceTimeouts.remove(this)
-    if (this.#request.acks === Acks.none) return this.#reply(this.#failed ? 'close' : undefined)
+    if (this.#request.acks === Acks.none) {
+      this.#reply(this.#failed ? 'close' : undefined)
+      return
+    }
     const { services, connection } = this.#context
     this.#reply({
       responses: this.#topics,
