@@ -134,12 +134,12 @@ function failed(entry: FetchEntry, errorCode: ErrorCode): PartitionAnswer {
  * epoch ends here, so that it can cut its own log back.
  */
 function checkDivergence(partition: Partition, entry: FetchEntry): PartitionAnswer | undefined {
-  const { leaderEpoch, endOffset } = partition.endOffsetForEpoch(entry.lastFetchedEpoch)
-  if (leaderEpoch < 0 || endOffset < 0 || entry.fetchOffset < partition.logStartOffset) {
+  const { epoch, endOffset } = partition.endOffsetForEpoch(entry.lastFetchedEpoch)
+  if (epoch < 0 || endOffset < 0 || entry.fetchOffset < partition.logStartOffset) {
     return failed(entry, ErrorCode.OFFSET_OUT_OF_RANGE)
   }
-  if (leaderEpoch >= entry.lastFetchedEpoch && endOffset >= entry.fetchOffset) return undefined
+  if (epoch >= entry.lastFetchedEpoch && endOffset >= entry.fetchOffset) return undefined
   const answer = withState(entry, partition, NO_RECORDS, 0, null)
-  answer.divergingEpoch = { epoch: leaderEpoch, endOffset }
+  answer.divergingEpoch = { epoch, endOffset }
   return answer
 }

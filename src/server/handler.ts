@@ -3,6 +3,7 @@ import type { Controller } from '../cluster/controller.ts'
 import type { MetadataImage } from '../cluster/metadata-image.ts'
 import type { Partitions } from '../cluster/partitions.ts'
 import type { BrokerConfig } from '../config/broker-config.ts'
+import type { BrokerSettings } from '../config/broker-settings.ts'
 import type { GroupCoordinator } from '../coordinator/group-coordinator.ts'
 import type { Io } from '../io/io.ts'
 import type { LogDirs } from '../log/log-dirs.ts'
@@ -23,12 +24,15 @@ export type BrokerIdentity = {
 }
 
 /**
- * Everything that handlers may use. One object per broker, made by `broker.ts`; handlers keep no reference to parts of
- * it between requests, because `config` is replaced when a dynamic setting changes.
+ * Everything that handlers may use. One object per broker, made by `broker.ts`. Read settings when they are needed:
+ * they change.
  */
 export type Services = {
   readonly io: Io
+  /** Values in force: the same object for the broker's whole life, dynamic changes show in it. */
   readonly config: BrokerConfig
+  /** Where the values come from: for describing and changing them. */
+  readonly settings: BrokerSettings
   readonly image: MetadataImage
   readonly partitions: Partitions
   readonly controller: Controller

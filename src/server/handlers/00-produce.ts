@@ -1,4 +1,5 @@
 import type { Partition } from '../../cluster/partition.ts'
+import { isInternalTopic } from '../../cluster/topic-name.ts'
 import type { AppendResult } from '../../log/log-outcomes.ts'
 import { produce } from '../../protocol/apis/00-produce.ts'
 import { ErrorCode } from '../../protocol/error-code.ts'
@@ -18,7 +19,6 @@ import {
   findPartitionById,
 } from '../partition-lookup.ts'
 import type { Expiring } from '../produce-timeouts.ts'
-import { ADMIN_CLIENT_ID, isInternalTopic } from '../topic-names.ts'
 
 type ProduceRequest = RequestOf<typeof produce>
 type ProduceResponse = ResponseInput<typeof produce>
@@ -26,6 +26,8 @@ type ProduceResponse = ResponseInput<typeof produce>
 const Acks = { all: -1, none: 0, leader: 1 } as const
 /** From here on topics are named by id. */
 const FIRST_VERSION_WITH_IDS = 13
+/** The only client id that may write internal topics (ReplicaManager.scala). */
+const ADMIN_CLIENT_ID = '__admin_client'
 const NO_RECORDS = Buffer.alloc(0)
 
 /**

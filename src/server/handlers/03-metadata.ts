@@ -1,11 +1,11 @@
 import type { PartitionImage, TopicImage } from '../../cluster/topic-image.ts'
+import { isInternalTopic, refusalOfTopicName } from '../../cluster/topic-name.ts'
 import { metadata } from '../../protocol/apis/03-metadata.ts'
 import { ErrorCode } from '../../protocol/error-code.ts'
 import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
 import { ZERO_UUID } from '../../protocol/uuid.ts'
 import { defineHandler, type EncodedBody, type HandlerContext, type Services } from '../handler.ts'
 import { allClusterOperations, allTopicOperations } from '../operations.ts'
-import { isInternalTopic, isTopicName } from '../topic-names.ts'
 
 type MetadataRequest = RequestOf<typeof metadata>
 type MetadataResponse = ResponseInput<typeof metadata>
@@ -177,7 +177,9 @@ function leaderError(
 
 /** For a topic that nobody tried to make. */
 const unknownNameError = (name: string): ErrorCode =>
-  isTopicName(name) ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.INVALID_TOPIC_EXCEPTION
+  refusalOfTopicName(name) === undefined
+    ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    : ErrorCode.INVALID_TOPIC_EXCEPTION
 
 const unknown = (name: string | null, topicId: string, errorCode: ErrorCode): TopicAnswer => ({
   errorCode,

@@ -37,10 +37,9 @@ function endOf(
   asked: number,
 ) {
   const found = findPartition(services, topic, partitionIndex)
-  if (found.partition === undefined)
-    return { partition: partitionIndex, errorCode: found.errorCode }
-  const errorCode = leaderEpochError(found.partition, currentLeaderEpoch)
+  if (typeof found === 'number') return { partition: partitionIndex, errorCode: found }
+  const errorCode = leaderEpochError(found, currentLeaderEpoch)
   if (errorCode !== ErrorCode.NONE) return { partition: partitionIndex, errorCode }
-  const { leaderEpoch, endOffset } = found.partition.endOffsetForEpoch(asked)
-  return { partition: partitionIndex, errorCode, leaderEpoch, endOffset }
+  const { epoch, endOffset } = found.endOffsetForEpoch(asked)
+  return { partition: partitionIndex, errorCode, leaderEpoch: epoch, endOffset }
 }
