@@ -82,8 +82,8 @@ export type Disk = {
   lockFolder(path: string): Promise<{ release(): Promise<void> }>
 }
 
-/** `read`: must exist. `write`: read and write, made when missing. */
-export type FileMode = 'read' | 'write'
+/** `read`, and `update` for reading and writing: the file must exist. `write`: read and write, made when missing. */
+export type FileMode = 'read' | 'update' | 'write'
 
 export type FileStat = { sizeBytes: number; modifiedMs: number }
 

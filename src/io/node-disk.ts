@@ -47,7 +47,8 @@ export const nodeDisk: Disk = {
 }
 
 function openFlags(mode: FileMode): number {
-  return mode === 'read' ? fs.constants.O_RDONLY : fs.constants.O_RDWR | fs.constants.O_CREAT
+  const { O_RDONLY, O_RDWR, O_CREAT } = fs.constants
+  return mode === 'read' ? O_RDONLY : mode === 'update' ? O_RDWR : O_RDWR | O_CREAT
 }
 
 function entryOf(entry: fs.Dirent): DirectoryEntry {

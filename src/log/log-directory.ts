@@ -1,0 +1,207 @@
+import { join } from 'node:path'
+import { LmqError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Io } from '../io/io.ts'
+import { decodeOffsets, encodeOffsets, readCheckpoint } from './checkpoint-file.ts'
+import { deletedFolderSuffix, folderNameOf, partitionOfFolderName } from './log-files.ts'
+import type { LogHome } from './log-shared.ts'
+import { claimDirectory } from './meta-properties.ts'
+import type { PartitionLog } from './partition-log.ts'
+
+const cleanShutdownFile = '.kafka_cleanshutdown'
+const recoveryPointFile = 'recovery-point-offset-checkpoint'
+const logStartFile = 'log-start-offset-checkpoint'
+const highWatermarkFile = 'replication-offset-checkpoint'
+
+export type StoredOffsets = { recoveryPoint: number; logStartOffset: number; highWatermark: number }
+
+/** What the directory calls back. */
+export type DirectoryEvents = {
+  drainAtEndOfTurn(log: PartitionLog): void
+  checkpointSoon(): void
+  failed(directory: LogDirectory, error: unknown): void
+}
+
+/** One log directory: its identity, its lock, its checkpoint files and whether the disk still works. */
+export class LogDirectory implements LogHome {
+  readonly path: string
+  readonly logger: Logger
+  readonly logs = new Map<string, PartitionLog>()
+  directoryId = ''
+  /** The last stop was orderly. */
+  wasClean = false
+  readonly #io: Io
+  readonly #events: DirectoryEvents
+  #isOffline = false
+  #lock: { release(): Promise<void> } | undefined
+  readonly #saved = new Map<string, string>()
+  #saving: Promise<void> = Promise.resolve()
+
+  constructor(io: Io, path: string, logger: Logger, events: DirectoryEvents) {
+    this.#io = io
+    this.path = path
+    this.logger = logger
+    this.#events = events
+  }
+
+  get isOffline(): boolean {
+    return this.#isOffline
+  }
+
+  /**
+   * Claims the folder for this process and broker.
+   *
+   * @throws LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, Node's own disk errors
+   */
+  async claim(owner: { clusterId: string; brokerId: number }): Promise<void> {
+    const { disk } = this.#io
+    disk.makeFolderSync(this.path)
+    this.#lock = await disk.lockFolder(this.path)
+    try {
+      this.directoryId = claimDirectory(this.#io, this.path, owner).directoryId
+      const mark = join(this.path, cleanShutdownFile)
+      this.wasClean = disk.existsSync(mark)
+      if (!this.wasClean) return
+      disk.removeFileSync(mark)
+      disk.flushFolderSync(this.path)
+    } catch (error) {
+      await this.release()
+      throw error
+    }
+  }
+
+  /** The partitions that have a folder here; folders of deleted ones are removed on the side. */
+  list(): { topic: string; partitionIndex: number }[] {
+    const found: { topic: string; partitionIndex: number }[] = []
+    for (const { name, isFolder } of this.#io.disk.listSync(this.path)) {
+      if (!isFolder) continue
+      if (name.endsWith(deletedFolderSuffix)) this.#removeLater(join(this.path, name), 0)
+      else {
+        const partition = partitionOfFolderName(name)
+        if (partition) found.push(partition)
+      }
+    }
+    return found
+  }
+
+  /** What the checkpoint files say, by folder name. */
+  readStoredOffsets(): (name: string) => StoredOffsets {
+    const read = (file: string) => {
+      const path = join(this.path, file)
+      const { entries, damage } = readCheckpoint(this.#io.disk, path, decodeOffsets)
+      if (damage)
+        this.logger.warn({ path }, 'a checkpoint is unreadable: logs are checked as a whole')
+      return new Map(
+        entries.map((entry) => [folderNameOf(entry.topic, entry.partitionIndex), entry.offset]),
+      )
+    }
+    const recoveryPoints = read(recoveryPointFile)
+    const logStarts = read(logStartFile)
+    const highWatermarks = read(highWatermarkFile)
+    return (name) => ({
+      recoveryPoint: recoveryPoints.get(name) ?? 0,
+      logStartOffset: logStarts.get(name) ?? 0,
+      highWatermark: highWatermarks.get(name) ?? 0,
+    })
+  }
+
+  /** Writes recovery points and log starts, if they changed. */
+  saveRecoveryPoints(): Promise<void> {
+    return this.#save(async () => {
+      await this.#replace(recoveryPointFile, ({ recoveryPoint }) => recoveryPoint)
+      // Like Kafka: only starts that the files do not tell by themselves.
+      await this.#replace(logStartFile, ({ logStartOffset }, log) =>
+        logStartOffset > (log.segments.first?.baseOffset ?? 0) ? logStartOffset : undefined,
+      )
+    })
+  }
+
+  saveHighWatermarks(): Promise<void> {
+    return this.#save(() => this.#replace(highWatermarkFile, ({ highWatermark }) => highWatermark))
+  }
+
+  /** One save at a time; a failed one closes the directory. */
+  #save(work: () => Promise<void>): Promise<void> {
+    this.#saving = this.#saving.then(async () => {
+      if (this.#isOffline) return
+      try {
+        await work()
+      } catch (error) {
+        this.fail(error, 'checkpoint')
+      }
+    })
+    return this.#saving
+  }
+
+  async #replace(
+    file: string,
+    pick: (offsets: StoredOffsets, log: PartitionLog) => number | undefined,
+  ): Promise<void> {
+    const entries = []
+    for (const log of this.logs.values()) {
+      if (!log.hasFolder) continue
+      const offset = pick(log.storedOffsets, log)
+      const { topic, partitionIndex } = log
+      if (offset !== undefined) entries.push({ topic, partitionIndex, offset })
+    }
+    const content = encodeOffsets(entries)
+    const text = content.toString('latin1')
+    if (this.#saved.get(file) === text) return
+    await this.#io.disk.replaceFile(join(this.path, file), content)
+    this.#saved.set(file, text)
+  }
+
+  /** Leaves the mark that spares the next start its recovery. Everything must be flushed. */
+  async markClean(brokerEpoch: number): Promise<void> {
+    const content = Buffer.from(JSON.stringify({ version: 0, brokerEpoch }))
+    await this.#io.disk.replaceFile(join(this.path, cleanShutdownFile), content)
+  }
+
+  /** Renames a partition's folder so that it is gone at once, and removes it after the delay. */
+  removeFolder(log: PartitionLog): void {
+    const id = Buffer.from(this.#io.random.bytes(16)).toString('hex')
+    const suffix = `.${id}${deletedFolderSuffix}`
+    const target = join(this.path, `${log.name.slice(0, 255 - suffix.length)}${suffix}`)
+    this.#io.disk.renameSync(log.folder, target)
+    this.#removeLater(target, log.config.fileDeleteDelayMs)
+  }
+
+  #removeLater(folder: string, delayMs: number): void {
+    this.#io.timers.schedule(delayMs, () => {
+      this.#io.disk.removeFolder(folder).catch((error: unknown) => {
+        this.logger.warn({ folder, error: String(error) }, 'a deleted folder cannot be removed')
+      })
+    })
+  }
+
+  drainAtEndOfTurn(log: PartitionLog): void {
+    this.#events.drainAtEndOfTurn(log)
+  }
+
+  checkpointSoon(): void {
+    this.#events.checkpointSoon()
+  }
+
+  fail(error: unknown, doing: string): void {
+    if (this.#isOffline) return
+    this.#isOffline = true
+    const cause = error instanceof LmqError ? error : new LmqError(codeOf(doing), { doing }, error)
+    this.logger.error(
+      { dir: this.path, doing, error: cause.message, logs: this.logs.size },
+      'the log directory is closed after a disk error: mend the disk, then restart the broker',
+    )
+    for (const log of this.logs.values()) log.goOffline()
+    this.#events.failed(this, cause)
+  }
+
+  async release(): Promise<void> {
+    await this.#saving
+    await this.#lock?.release()
+    this.#lock = undefined
+  }
+}
+
+function codeOf(doing: string): 'LMQ_DISK_READ' | 'LMQ_DISK_FLUSH' | 'LMQ_DISK_WRITE' {
+  if (doing === 'read' || doing === 'open') return 'LMQ_DISK_READ'
+  return doing === 'flush' ? 'LMQ_DISK_FLUSH' : 'LMQ_DISK_WRITE'
+}

@@ -1,0 +1,458 @@
+import { join } from 'node:path'
+import { assert } from '../base/assert.ts'
+import { LmqError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Io, Timer } from '../io/io.ts'
+import { TailBudget } from './batch-tail.ts'
+import { FileHandles } from './file-handles.ts'
+import { IndexCache } from './index-cache.ts'
+import { defaultLogConfig, type LogTopicConfig, logConfigOf } from './log-config.ts'
+import { LogDirectory } from './log-directory.ts'
+import { folderNameOf, partitionMetadataFile } from './log-files.ts'
+import { retain } from './log-retention.ts'
+import type { LogSettings, LogShared } from './log-shared.ts'
+import { PartitionLog } from './partition-log.ts'
+import { decodePartitionMetadata } from './partition-metadata.ts'
+
+/** How long a log goes on keeping its tail in memory when nobody reads it. */
+const tailIdleMs = 5_000
+/** Logs closed or looked after at the same time. */
+const concurrency = 16
+/** A slice of housekeeping leaves the event loop after this. */
+const sliceMs = 5
+
+export type LogDirsOptions = {
+  readonly dirs: readonly string[]
+  readonly clusterId: string
+  readonly brokerId: number
+  readonly logger: Logger
+  readonly settings: LogSettings
+  /** A directory was closed after a disk error; all of its logs were told already. */
+  readonly onDirectoryFailed?: (path: string, error: unknown) => void
+  readonly maxTailBytes?: number
+}
+
+export type DirectoryDescription = {
+  readonly path: string
+  readonly directoryId: string
+  readonly isOffline: boolean
+  readonly totalBytes: number
+  readonly usableBytes: number
+  readonly logs: readonly PartitionLog[]
+}
+
+/**
+ * All logs of a broker, over its log directories, and what goes on in the background: retention, flush, checkpoints,
+ * producer expiry. A directory that fails takes its own logs along and no others.
+ */
+export class LogDirs {
+  readonly #io: Io
+  readonly #options: LogDirsOptions
+  readonly #shared: LogShared
+  readonly #directories: LogDirectory[] = []
+  readonly #logs = new Map<string, PartitionLog>()
+  /** Found on disk, not asked for by anybody yet. */
+  readonly #unclaimed = new Map<string, PartitionLog>()
+  #dirty: PartitionLog[] = []
+  readonly #timers = new Set<Timer>()
+  #checkpointTimer: Timer | undefined
+  #isClosed = false
+
+  /**
+   * Claims the directories and finds their logs. After an orderly stop nothing else is read; otherwise every log is
+   * checked and mended here. A directory that cannot be opened is offline from the start; if that is all of them, or one
+   * is taken or foreign, opening fails.
+   *
+   * @throws LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_LOG_DIR_OFFLINE
+   */
+  static async open(io: Io, options: LogDirsOptions): Promise<LogDirs> {
+    const logDirs = new LogDirs(io, options)
+    try {
+      await logDirs.#open()
+    } catch (error) {
+      for (const directory of logDirs.#directories) await directory.release()
+      throw error
+    }
+    logDirs.#startBackground()
+    return logDirs
+  }
+
+  private constructor(io: Io, options: LogDirsOptions) {
+    this.#io = io
+    this.#options = options
+    this.#shared = {
+      io,
+      disk: io.disk,
+      handles: new FileHandles(io.disk),
+      indexCache: new IndexCache(),
+      crc32c: io.crc32c,
+      tailBudget: new TailBudget(options.maxTailBytes),
+      settings: options.settings,
+      logsWithTail: new Set(),
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------ opening
+
+  async #open(): Promise<void> {
+    const { dirs, logger } = this.#options
+    const events = {
+      drainAtEndOfTurn: (log: PartitionLog) => this.#drainAtEndOfTurn(log),
+      checkpointSoon: () => this.#checkpointSoon(),
+      failed: (directory: LogDirectory, error: unknown) =>
+        this.#options.onDirectoryFailed?.(directory.path, error),
+    }
+    for (const path of dirs) {
+      const directory = new LogDirectory(this.#io, path, logger, events)
+      this.#directories.push(directory)
+      await this.#openDirectory(directory)
+    }
+    if (this.#directories.every(({ isOffline }) => isOffline)) {
+      throw new LmqError('LMQ_LOG_DIR_OFFLINE', { dirs })
+    }
+    await this.#recover()
+  }
+
+  async #openDirectory(directory: LogDirectory): Promise<void> {
+    try {
+      await directory.claim(this.#options)
+      const storedOffsets = directory.readStoredOffsets()
+      for (const { topic, partitionIndex } of directory.list()) {
+        const name = folderNameOf(topic, partitionIndex)
+        if (this.#unclaimed.has(name)) {
+          directory.logger.warn({ log: name, dir: directory.path }, 'a log lies in two directories')
+          continue
+        }
+        const stored = { ...storedOffsets(name), hasFolder: true, wasClean: directory.wasClean }
+        const identity = { topic, partitionIndex, topicId: '' }
+        const log = new PartitionLog(this.#shared, directory, identity, defaultLogConfig, stored)
+        directory.logs.set(name, log)
+        this.#unclaimed.set(name, log)
+      }
+    } catch (error) {
+      if (error instanceof LmqError) throw error
+      directory.fail(error, 'open')
+    }
+  }
+
+  /** Opens the logs of directories that were not closed in order, giving the event loop its turns. */
+  async #recover(): Promise<void> {
+    for (const directory of this.#directories) {
+      if (directory.wasClean || directory.isOffline || directory.logs.size === 0) continue
+      const startMs = this.#io.monotonic.nowMs()
+      let bytes = 0
+      for (const log of [...directory.logs.values()]) {
+        if (directory.isOffline) break
+        bytes += await this.#recoverLog(directory, log)
+      }
+      directory.logger.info(
+        {
+          dir: directory.path,
+          logs: directory.logs.size,
+          bytes,
+          ms: Math.round(this.#io.monotonic.nowMs() - startMs),
+        },
+        'recovered the logs after a stop that was not orderly',
+      )
+    }
+  }
+
+  async #recoverLog(directory: LogDirectory, log: PartitionLog): Promise<number> {
+    try {
+      const loaded = await this.#inSlices(log.openInSteps())
+      return loaded?.recoveredBytes ?? 0
+    } catch (error) {
+      directory.fail(error, 'open')
+      return 0
+    }
+  }
+
+  async #inSlices<Result>(steps: Generator<void, Result>): Promise<Result> {
+    let endMs = this.#io.monotonic.nowMs() + sliceMs
+    for (;;) {
+      const step = steps.next()
+      if (step.done) return step.value
+      if (this.#io.monotonic.nowMs() < endMs) continue
+      await this.#nextTurn()
+      endMs = this.#io.monotonic.nowMs() + sliceMs
+    }
+  }
+
+  #nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#io.timers.endOfTurn(resolve))
+  }
+
+  // ------------------------------------------------------------------------------------------------ logs
+
+  get(topic: string, partitionIndex: number): PartitionLog | undefined {
+    return this.#logs.get(folderNameOf(topic, partitionIndex))
+  }
+
+  all(): IterableIterator<PartitionLog> {
+    return this.#logs.values()
+  }
+
+  /** Found on disk, but nobody asked for them: their topics were deleted while the broker was away. */
+  strays(): PartitionLog[] {
+    return [...this.#unclaimed.values()]
+  }
+
+  /**
+   * The log of a partition: the one on disk if its topic id is the same, else a new one in the directory with the fewest
+   * logs. Makes no file.
+   *
+   * @throws LMQ_LOG_DIR_OFFLINE when no directory is left, or the one that has the log is offline
+   */
+  create(
+    topic: string,
+    partitionIndex: number,
+    topicId: string,
+    config: LogTopicConfig,
+  ): PartitionLog {
+    const name = folderNameOf(topic, partitionIndex)
+    const known = this.#logs.get(name)
+    if (known) {
+      assert(known.topicId === topicId, `log ${name} exists with another topic id`)
+      return known
+    }
+    const found = this.#claim(name, topicId)
+    const log = found ?? this.#newLog(topic, partitionIndex, topicId, config)
+    log.config = logConfigOf(config)
+    log.topicId = topicId
+    this.#logs.set(name, log)
+    return log
+  }
+
+  #claim(name: string, topicId: string): PartitionLog | undefined {
+    const found = this.#unclaimed.get(name)
+    if (!found) return undefined
+    this.#unclaimed.delete(name)
+    const storedId = this.#storedTopicId(found)
+    if (storedId === undefined || storedId === topicId) return found
+    this.#options.logger.warn(
+      { log: name, storedId, topicId },
+      'the log on disk is of an older topic of the same name and is removed',
+    )
+    this.#remove(found)
+    return undefined
+  }
+
+  #storedTopicId(log: PartitionLog): string | undefined {
+    const path = join(log.folder, partitionMetadataFile)
+    try {
+      if (!this.#io.disk.existsSync(path)) return undefined
+      return decodePartitionMetadata(this.#io.disk.readFileSync(path))
+    } catch (error) {
+      log.home.fail(error, 'read')
+      return undefined
+    }
+  }
+
+  #newLog(
+    topic: string,
+    partitionIndex: number,
+    topicId: string,
+    config: LogTopicConfig,
+  ): PartitionLog {
+    const directory = this.#emptiest()
+    const stored = {
+      hasFolder: false,
+      wasClean: true,
+      recoveryPoint: 0,
+      logStartOffset: 0,
+      highWatermark: 0,
+    }
+    const identity = { topic, partitionIndex, topicId }
+    const log = new PartitionLog(this.#shared, directory, identity, logConfigOf(config), stored)
+    directory.logs.set(log.name, log)
+    return log
+  }
+
+  /** @throws LMQ_LOG_DIR_OFFLINE */
+  #emptiest(): LogDirectory {
+    let best: LogDirectory | undefined
+    for (const directory of this.#directories) {
+      if (directory.isOffline) continue
+      if (!best || directory.logs.size < best.logs.size) best = directory
+    }
+    if (!best) throw new LmqError('LMQ_LOG_DIR_OFFLINE', { dirs: this.#options.dirs })
+    return best
+  }
+
+  setConfig(log: PartitionLog, config: LogTopicConfig): void {
+    log.config = logConfigOf(config)
+  }
+
+  /** Takes a log away at once; its files go after file.delete.delay.ms. Waiters get KAFKA_STORAGE_ERROR. */
+  delete(log: PartitionLog): void {
+    this.#logs.delete(log.name)
+    this.#unclaimed.delete(log.name)
+    this.#remove(log)
+  }
+
+  #remove(log: PartitionLog): void {
+    const directory = log.home as LogDirectory
+    directory.logs.delete(log.name)
+    log.discard()
+    if (!log.hasFolder || directory.isOffline) return
+    try {
+      directory.removeFolder(log)
+    } catch (error) {
+      directory.fail(error, 'delete')
+    }
+  }
+
+  /** For DescribeLogDirs. Sizes are -1 where the volume does not tell. */
+  async describe(): Promise<DirectoryDescription[]> {
+    return Promise.all(
+      this.#directories.map(async (directory) => {
+        const { path, directoryId, isOffline } = directory
+        const space = await this.#io.disk
+          .space(path)
+          .catch(() => ({ freeBytes: -1, totalBytes: -1 }))
+        const logs = [...directory.logs.values()]
+        const { totalBytes, freeBytes } = space
+        return { path, directoryId, isOffline, totalBytes, usableBytes: freeBytes, logs }
+      }),
+    )
+  }
+
+  get directories(): readonly { path: string; directoryId: string; isOffline: boolean }[] {
+    return this.#directories
+  }
+
+  // ------------------------------------------------------------------------------------------------ background
+
+  #drainAtEndOfTurn(log: PartitionLog): void {
+    if (this.#dirty.push(log) === 1) this.#io.timers.endOfTurn(this.#drainAll)
+  }
+
+  readonly #drainAll = () => {
+    const dirty = this.#dirty
+    this.#dirty = []
+    for (const log of dirty) log.drain()
+  }
+
+  #startBackground(): void {
+    const { settings } = this.#options
+    this.#every(
+      () => settings['log.retention.check.interval.ms'],
+      () => this.applyRetention(),
+    )
+    this.#every(
+      () => settings['log.flush.offset.checkpoint.interval.ms'],
+      () => this.#saveRecoveryPoints(),
+    )
+    this.#every(
+      () => settings['replica.high.watermark.checkpoint.interval.ms'],
+      () => this.#saveHighWatermarks(),
+    )
+    this.#every(
+      () => settings['producer.id.expiration.check.interval.ms'],
+      async () => this.#expireProducers(),
+    )
+    this.#every(
+      () => tailIdleMs,
+      async () => this.#dropIdleTails(),
+    )
+  }
+
+  /** Runs `task` again and again, `intervalMs` after it has ended. */
+  #every(intervalMs: () => number, task: () => Promise<void>): void {
+    const wait = () => {
+      if (this.#isClosed) return
+      const timer = this.#io.timers.schedule(Math.max(1, intervalMs()), () => {
+        this.#timers.delete(timer)
+        if (!this.#isClosed) void task().then(wait)
+      })
+      this.#timers.add(timer)
+    }
+    wait()
+  }
+
+  /** One round of retention over all logs, in slices. */
+  async applyRetention(): Promise<void> {
+    await this.#eachInSlices((log) => {
+      const counts = retain(log, this.#io.brokerClock.nowMs())
+      if (counts.size === 0) return
+      log.home.logger.info(
+        { log: log.name, segments: Object.fromEntries(counts), logStartOffset: log.logStartOffset },
+        'retention removed old segments',
+      )
+    })
+  }
+
+  async #eachInSlices(visit: (log: PartitionLog) => void): Promise<void> {
+    let endMs = this.#io.monotonic.nowMs() + sliceMs
+    for (const log of [...this.#logs.values()]) {
+      if (this.#isClosed) return
+      if (log.home.isOffline || !log.hasFolder || this.#logs.get(log.name) !== log) continue
+      try {
+        visit(log)
+      } catch (error) {
+        log.home.fail(error, 'delete')
+      }
+      if (this.#io.monotonic.nowMs() < endMs) continue
+      await this.#nextTurn()
+      endMs = this.#io.monotonic.nowMs() + sliceMs
+    }
+  }
+
+  #expireProducers(): void {
+    const nowMs = this.#io.brokerClock.nowMs()
+    const expirationMs = this.#options.settings['producer.id.expiration.ms']
+    for (const log of this.#logs.values()) {
+      if (log.state === 'open') log.producers.expire(nowMs, expirationMs)
+    }
+  }
+
+  #dropIdleTails(): void {
+    for (const log of this.#shared.logsWithTail) {
+      if (log.tailWasRead) log.tailWasRead = false
+      else log.dropTail()
+    }
+  }
+
+  #checkpointSoon(): void {
+    if (this.#checkpointTimer || this.#isClosed) return
+    const timer = this.#io.timers.schedule(100, () => {
+      this.#timers.delete(timer)
+      this.#checkpointTimer = undefined
+      void this.#saveRecoveryPoints()
+    })
+    this.#checkpointTimer = timer
+    this.#timers.add(timer)
+  }
+
+  async #saveRecoveryPoints(): Promise<void> {
+    await Promise.all(this.#directories.map((directory) => directory.saveRecoveryPoints()))
+  }
+
+  async #saveHighWatermarks(): Promise<void> {
+    await Promise.all(this.#directories.map((directory) => directory.saveHighWatermarks()))
+  }
+
+  /**
+   * Stops everything in order: all logs written, flushed and closed, checkpoints saved, the clean-shutdown mark left in
+   * every directory that still works.
+   *
+   * @param brokerEpoch goes into the mark; -1: none
+   */
+  async close(brokerEpoch = -1): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const timer of this.#timers) timer.cancel()
+    const logs = this.#directories.flatMap((directory) => [...directory.logs.values()])
+    const next = logs[Symbol.iterator]()
+    const closeSome = async () => {
+      for (const log of next) await log.close()
+    }
+    await Promise.all(Array.from({ length: concurrency }, closeSome))
+    await this.#saveRecoveryPoints()
+    await this.#saveHighWatermarks()
+    for (const directory of this.#directories) {
+      if (!directory.isOffline) await directory.markClean(brokerEpoch).catch(() => {})
+      await directory.release()
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import type { Logger } from '../base/logger.ts'
+import type { Io } from '../io/io.ts'
+import type { TailBudget } from './batch-tail.ts'
+import type { PartitionLog } from './partition-log.ts'
+import type { SegmentShared } from './segment.ts'
+
+/** Broker-wide settings of the logs, by Kafka's names. Read when they are needed, so a dynamic change acts at once. */
+export type LogSettings = {
+  readonly 'log.retention.check.interval.ms': number
+  readonly 'log.flush.offset.checkpoint.interval.ms': number
+  readonly 'log.flush.start.offset.checkpoint.interval.ms': number
+  readonly 'replica.high.watermark.checkpoint.interval.ms': number
+  readonly 'log.flush.scheduler.interval.ms': number
+  readonly 'producer.id.expiration.ms': number
+  readonly 'producer.id.expiration.check.interval.ms': number
+  readonly 'log.cleaner.enable': boolean
+  readonly 'log.cleaner.backoff.ms': number
+  readonly 'log.cleaner.dedupe.buffer.size': number
+  readonly 'log.cleaner.io.buffer.load.factor': number
+}
+
+/** What all logs of a broker share. */
+export type LogShared = SegmentShared & {
+  readonly io: Io
+  readonly tailBudget: TailBudget
+  readonly settings: LogSettings
+  /** Logs whose tail is kept in memory: looked after from time to time. */
+  readonly logsWithTail: Set<PartitionLog>
+}
+
+/** What a log needs of the log directory that it lies in. */
+export type LogHome = {
+  readonly path: string
+  readonly isOffline: boolean
+  readonly logger: Logger
+  /** Closes the directory and all logs in it; they answer KAFKA_STORAGE_ERROR from now on. */
+  fail(error: unknown, doing: string): void
+  /** Lets the log write what it has gathered when this turn ends. */
+  drainAtEndOfTurn(log: PartitionLog): void
+  /** The log start or recovery point moved: have it in the checkpoints soon. */
+  checkpointSoon(): void
+}

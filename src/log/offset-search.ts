@@ -1,0 +1,115 @@
+import { newRecordPlace, nextRecord } from '../protocol/record.ts'
+import {
+  attributesOf,
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  baseTimestampOf,
+  batchSizeOf,
+  hasLogAppendTime,
+  lastOffsetOf,
+  leaderEpochOf,
+  maxTimestampOf,
+  recordCountOf,
+} from '../protocol/record-batch.ts'
+import { VarintCursor } from '../protocol/varint.ts'
+import { openBatch } from './batch-recode.ts'
+import { damageAt } from './batch-scan.ts'
+import { damaged, type LogReader, readRange } from './log-reader.ts'
+import type { PartitionLog } from './partition-log.ts'
+import type { Segment } from './segment.ts'
+
+export type FoundRecord = { timestamp: number; offset: number; leaderEpoch: number }
+
+const windowBytes = 256 * 1024
+
+/**
+ * The first record at or above the log start whose timestamp is not below `timestamp`. Segment by the newest record of
+ * each, place in it by the time index, then batch by batch. Nothing when the record is not below `upTo`.
+ */
+export async function findByTimestamp(
+  log: PartitionLog,
+  reader: LogReader,
+  timestamp: number,
+  upTo: number,
+): Promise<FoundRecord | undefined> {
+  for (const segment of [...log.segments.all]) {
+    const hasTimes = segment === log.segments.active || segment.timeIndex.load()
+    if (hasTimes && segment.newest.timestamp < timestamp) continue
+    const from = Math.max(segment.timeIndex.lookup(timestamp), log.logStartOffset)
+    const found = await firstMatch(log, reader, segment, from, timestamp)
+    if (!found) continue
+    return found.offset < upTo ? found : undefined
+  }
+  return undefined
+}
+
+/** The first of the records with the largest timestamp. */
+export async function findNewest(
+  log: PartitionLog,
+  reader: LogReader,
+): Promise<FoundRecord | undefined> {
+  let newest: Segment | undefined
+  for (const segment of log.segments.all) {
+    if (!newest || segment.newest.timestamp > newest.newest.timestamp) newest = segment
+  }
+  if (!newest || newest.newest.timestamp < 0) return undefined
+  const { timestamp, offset } = newest.newest
+  return firstMatch(log, reader, newest, offset, timestamp)
+}
+
+async function firstMatch(
+  log: PartitionLog,
+  reader: LogReader,
+  segment: Segment,
+  fromOffset: number,
+  timestamp: number,
+): Promise<FoundRecord | undefined> {
+  let position = await reader.locate(segment, fromOffset)
+  if (position < 0) return undefined
+  while (position < segment.writtenBytes) {
+    const limit = segment.writtenBytes
+    let window = await readRange(segment, position, Math.min(windowBytes, limit - position))
+    let at = 0
+    while (window.length - at >= BATCH_HEADER_BYTES) {
+      const damage = damageAt(window, at, limit - position - at)
+      if (damage) throw damaged(segment, position + at, damage)
+      const sizeBytes = batchSizeOf(window, at)
+      if (maxTimestampOf(window, at) >= timestamp && lastOffsetOf(window, at) >= fromOffset) {
+        if (sizeBytes > window.length - at) {
+          window = await readRange(segment, position + at, sizeBytes)
+          position += at
+          at = 0
+        }
+        const found = await matchIn(log, window.subarray(at, at + sizeBytes), fromOffset, timestamp)
+        if (found) return found
+      }
+      at += sizeBytes
+    }
+    if (at === 0) throw damaged(segment, position, 'cut off inside a batch header')
+    position += at
+  }
+  return undefined
+}
+
+async function matchIn(
+  log: PartitionLog,
+  batch: Buffer,
+  fromOffset: number,
+  timestamp: number,
+): Promise<FoundRecord | undefined> {
+  const block = await openBatch(log.shared.io, batch)
+  const cursor = new VarintCursor(block)
+  const place = newRecordPlace()
+  const fixed = hasLogAppendTime(attributesOf(batch, 0)) ? maxTimestampOf(batch, 0) : undefined
+  const base = baseTimestampOf(batch, 0)
+  const count = recordCountOf(batch, 0)
+  for (let index = 0; index < count; index++) {
+    nextRecord(cursor, place)
+    const offset = baseOffsetOf(batch, 0) + place.offsetDelta
+    const recordTimestamp = fixed ?? base + place.timestampDelta
+    if (recordTimestamp >= timestamp && offset >= fromOffset) {
+      return { timestamp: recordTimestamp, offset, leaderEpoch: leaderEpochOf(batch, 0) }
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,323 @@
+import { join } from 'node:path'
+import type { Disk, Timers } from '../io/io.ts'
+import { lastOffsetOf, maxTimestampOf } from '../protocol/record-batch.ts'
+import { type ScanEnd, scanBatches } from './batch-scan.ts'
+import { type FileHandles, PooledFile } from './file-handles.ts'
+import type { IndexCache } from './index-cache.ts'
+import { fileNameOf, Suffix } from './log-files.ts'
+import { OffsetIndex } from './offset-index.ts'
+import { TimeIndex, type TimestampOffset } from './time-index.ts'
+import { TransactionIndex } from './transaction-index.ts'
+
+/** Offsets in an index are int32, relative to the segment. */
+const maxRelativeOffset = 2 ** 31 - 1
+
+/** What segments of all logs share. */
+export type SegmentShared = {
+  readonly disk: Disk
+  readonly handles: FileHandles
+  readonly indexCache: IndexCache
+  crc32c(buffer: Buffer, start: number, end: number): number
+}
+
+/**
+ * One `.log` file and its indexes. Knows positions and what the indexes must hold; knows no offsets to come, no
+ * producers, no readers. Like Kafka's LogSegment.
+ */
+export class Segment {
+  readonly baseOffset: number
+  readonly folder: string
+  readonly file: PooledFile
+  readonly offsetIndex: OffsetIndex
+  readonly timeIndex: TimeIndex
+  readonly transactionIndex: TransactionIndex
+  readonly #shared: SegmentShared
+  /** Bytes of all batches appended, also those that are not written yet. */
+  #sizeBytes: number | undefined
+  #writtenBytes = 0
+  readonly createdMs: number
+  /** Largest timestamp of its first batch: what segment.ms counts from; undefined: not known yet. */
+  #rollingTimestamp: number | undefined
+  #newest: TimestampOffset | undefined
+  #bytesSinceIndexEntry = 0
+  #isRebuilding = false
+
+  constructor(shared: SegmentShared, folder: string, baseOffset: number, nowMs: number) {
+    const path = (suffix: string) => join(folder, fileNameOf(baseOffset, suffix))
+    const { disk, handles, indexCache } = shared
+    this.#shared = shared
+    this.folder = folder
+    this.baseOffset = baseOffset
+    this.createdMs = nowMs
+    this.file = new PooledFile(handles, path(Suffix.log))
+    this.offsetIndex = new OffsetIndex(disk, indexCache, path(Suffix.offsetIndex), baseOffset)
+    this.timeIndex = new TimeIndex(disk, indexCache, path(Suffix.timeIndex), baseOffset)
+    this.transactionIndex = new TransactionIndex(disk, path(Suffix.transactionIndex))
+  }
+
+  /** Begins as an empty segment; its indexes are kept in memory until they are saved. */
+  create(): void {
+    this.file.create()
+    this.#sizeBytes = 0
+    this.writtenBytes = 0
+    this.#newest = { timestamp: -1, offset: -1 }
+    this.offsetIndex.reset()
+    this.timeIndex.reset()
+    this.transactionIndex.reset()
+  }
+
+  get sizeBytes(): number {
+    if (this.#sizeBytes === undefined) {
+      this.#sizeBytes = this.#shared.disk.statSync(this.file.path)?.sizeBytes ?? 0
+      this.#writtenBytes = this.#sizeBytes
+    }
+    return this.#sizeBytes
+  }
+
+  /** Bytes that stand in the file. */
+  get writtenBytes(): number {
+    return this.#sizeBytes === undefined ? this.sizeBytes : this.#writtenBytes
+  }
+
+  set writtenBytes(sizeBytes: number) {
+    this.#writtenBytes = sizeBytes
+  }
+
+  /** The largest timestamp of a record here and the last offset of its batch; (-1, -1) when none has one. */
+  get newest(): TimestampOffset {
+    this.#newest ??= this.timeIndex.last
+    return this.#newest
+  }
+
+  /** Age for retention: the newest record, or the file's own time when no record has one. */
+  get newestMs(): number {
+    const { timestamp } = this.newest
+    return timestamp >= 0 ? timestamp : this.modifiedMs
+  }
+
+  get modifiedMs(): number {
+    return this.#shared.disk.statSync(this.file.path)?.modifiedMs ?? this.createdMs
+  }
+
+  /** Counts a batch in before it is written. @returns the position where it goes */
+  append(
+    sizeBytes: number,
+    lastOffset: number,
+    maxTimestamp: number,
+    indexIntervalBytes: number,
+  ): number {
+    const position = this.sizeBytes
+    if (position === 0) this.#rollingTimestamp = maxTimestamp
+    if (maxTimestamp > this.newest.timestamp) {
+      this.#newest = { timestamp: maxTimestamp, offset: lastOffset }
+    }
+    if (this.#bytesSinceIndexEntry > indexIntervalBytes) {
+      this.offsetIndex.append(lastOffset, position)
+      this.timeIndex.append(this.newest.timestamp, this.newest.offset)
+      this.#bytesSinceIndexEntry = 0
+    }
+    this.#bytesSinceIndexEntry += sizeBytes
+    this.#sizeBytes = position + sizeBytes
+    return position
+  }
+
+  /** Must a new segment begin before this batch? `segment.*` settings; like Kafka's shouldRoll. */
+  mustRoll(
+    batch: { sizeBytes: number; lastOffset: number; maxTimestamp: number },
+    limits: { segmentBytes: number; segmentMs: number; segmentIndexBytes: number },
+    nowMs: number,
+  ): boolean {
+    if (batch.lastOffset - this.baseOffset > maxRelativeOffset) return true
+    const size = this.sizeBytes
+    if (size === 0) return false
+    if (size > limits.segmentBytes - batch.sizeBytes) return true
+    if (this.#waitedMs(batch.maxTimestamp, nowMs) > limits.segmentMs) return true
+    return (
+      this.offsetIndex.sizeBytes + 8 > limits.segmentIndexBytes ||
+      this.timeIndex.sizeBytes + 24 > limits.segmentIndexBytes
+    )
+  }
+
+  #waitedMs(timestamp: number, nowMs: number): number {
+    this.#rollingTimestamp ??= this.#firstTimestamp()
+    const from = this.#rollingTimestamp
+    return from >= 0 ? timestamp - from : nowMs - this.createdMs
+  }
+
+  #firstTimestamp(): number {
+    let timestamp = -1
+    const visit = (buffer: Buffer, at: number) => {
+      timestamp = maxTimestampOf(buffer, at)
+      return false
+    }
+    exhaust(scanBatches(this.file.use(), 0, this.writtenBytes, undefined, visit))
+    return timestamp
+  }
+
+  /** No more appends: the time index gets its last entry, both indexes go to their files. */
+  seal(): void {
+    this.saveIndexes()
+    this.offsetIndex.setActive(false)
+    this.timeIndex.setActive(false)
+  }
+
+  saveIndexes(): void {
+    const { timestamp, offset } = this.newest
+    this.timeIndex.append(timestamp, offset)
+    this.offsetIndex.save()
+    this.timeIndex.save()
+    this.transactionIndex.save()
+  }
+
+  /**
+   * Makes what is written durable, with the indexes if asked: those of a segment that still grows are built anew by
+   * recovery.
+   */
+  async flush(withIndexes: boolean): Promise<void> {
+    if (withIndexes) this.saveIndexes()
+    await this.file.pinned((file) => file.flush())
+    if (withIndexes) await this.#flushIndexes()
+  }
+
+  async #flushIndexes(): Promise<void> {
+    const { disk } = this.#shared
+    for (const { path } of [this.offsetIndex, this.timeIndex, this.transactionIndex]) {
+      if (!disk.existsSync(path)) continue
+      const file = await disk.open(path, 'write')
+      try {
+        await file.flush()
+      } finally {
+        await file.close()
+      }
+    }
+  }
+
+  /**
+   * Reads the segment from its start, builds its indexes anew and tells each sound batch to `visit`.
+   *
+   * @returns where the sound part ends; cutting the file there is up to the caller
+   */
+  *rebuild(
+    indexIntervalBytes: number,
+    visit: (buffer: Buffer, at: number) => boolean,
+  ): Generator<void, ScanEnd> {
+    const fileBytes = this.#shared.disk.statSync(this.file.path)?.sizeBytes ?? 0
+    this.create()
+    this.#bytesSinceIndexEntry = 0
+    this.#rollingTimestamp = undefined
+    const end = yield* scanBatches(
+      this.file.use(),
+      0,
+      fileBytes,
+      this.#shared.crc32c,
+      (buffer, at, _position, sizeBytes) => {
+        if (!visit(buffer, at)) return false
+        this.append(
+          sizeBytes,
+          lastOffsetOf(buffer, at),
+          maxTimestampOf(buffer, at),
+          indexIntervalBytes,
+        )
+        return true
+      },
+    )
+    this.writtenBytes = end.position
+    return end
+  }
+
+  /** All batches that are written, without checking them. @param visit false: stop */
+  *visit(
+    visit: (buffer: Buffer, at: number, lastOffset: number, sizeBytes: number) => boolean,
+  ): Generator<void, ScanEnd> {
+    return yield* scanBatches(
+      this.file.use(),
+      0,
+      this.writtenBytes,
+      undefined,
+      (buffer, at, _position, sizeBytes) => visit(buffer, at, lastOffsetOf(buffer, at), sizeBytes),
+    )
+  }
+
+  /** Builds a damaged offset index anew, a little in each turn. Lookups begin at position 0 meanwhile. */
+  rebuildOffsetIndex(
+    indexIntervalBytes: number,
+    timers: Timers,
+    onFailed: (error: unknown) => void,
+  ): void {
+    if (this.#isRebuilding) return
+    this.#isRebuilding = true
+    const isActive = this.offsetIndex.isActive
+    const places: { offset: number; position: number }[] = []
+    let sinceEntry = 0
+    let position = 0
+    const steps = this.visit((_buffer, _at, lastOffset, sizeBytes) => {
+      if (sinceEntry > indexIntervalBytes) {
+        places.push({ offset: lastOffset, position })
+        sinceEntry = 0
+      }
+      sinceEntry += sizeBytes
+      position += sizeBytes
+      return true
+    })
+    this.offsetIndex.reset()
+    const go = () => {
+      try {
+        if (this.file.isDisposed) return
+        if (!steps.next().done) return timers.endOfTurn(go)
+        this.#isRebuilding = false
+        this.offsetIndex.prepend(places)
+        if (isActive) return
+        this.offsetIndex.save()
+        this.offsetIndex.setActive(false)
+      } catch (error) {
+        onFailed(error)
+      }
+    }
+    timers.endOfTurn(go)
+  }
+
+  /** Cuts the file to `position`, in front of `offset`, and the indexes with it. */
+  truncate(position: number, offset: number): void {
+    this.file.use().truncateSync(position)
+    this.offsetIndex.truncateTo(offset)
+    this.timeIndex.truncateTo(offset)
+    this.transactionIndex.truncateTo(offset)
+    this.#sizeBytes = position
+    this.writtenBytes = position
+    this.#newest = undefined
+    this.#bytesSinceIndexEntry = 0
+    if (position === 0) this.#rollingTimestamp = undefined
+  }
+
+  /** Renames all files by adding a suffix; readers that have them open go on. */
+  addSuffix(suffix: string): void {
+    const { disk } = this.#shared
+    if (disk.existsSync(this.file.path)) {
+      disk.renameSync(this.file.path, this.file.path + suffix)
+      this.file.path += suffix
+    }
+    for (const index of [this.offsetIndex, this.timeIndex, this.transactionIndex]) {
+      index.rename(index.path + suffix)
+    }
+  }
+
+  get paths(): string[] {
+    return [this.file, this.offsetIndex, this.timeIndex, this.transactionIndex].map(
+      ({ path }) => path,
+    )
+  }
+
+  close(): void {
+    this.file.dispose()
+    this.offsetIndex.close()
+    this.timeIndex.close()
+  }
+}
+
+/** Runs a generator to its end without giving the event loop a turn. */
+export function exhaust<Result>(steps: Generator<void, Result>): Result {
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+  }
+}

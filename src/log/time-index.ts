@@ -1,0 +1,72 @@
+import type { Disk } from '../io/io.ts'
+import { readInt64, writeInt64 } from '../protocol/int64.ts'
+import type { IndexCache } from './index-cache.ts'
+import { IndexFile } from './index-file.ts'
+
+const entryBytes = 12
+
+export type TimestampOffset = { timestamp: number; offset: number }
+export const noTimestampOffset: TimestampOffset = { timestamp: -1, offset: -1 }
+
+/**
+ * `.timeindex`: the largest timestamp of the segment up to here (int64) and the last offset of the batch that has it
+ * (int32, relative). Records before an entry are not younger than it. Like Kafka's TimeIndex.
+ */
+export class TimeIndex extends IndexFile {
+  constructor(disk: Disk, cache: IndexCache, path: string, baseOffset: number) {
+    super(disk, cache, path, baseOffset, entryBytes)
+  }
+
+  /** Added only when it is younger than the last entry. */
+  append(timestamp: number, offset: number): void {
+    if (timestamp <= this.last.timestamp) return
+    const { buffer, at } = this.grow()
+    writeInt64(buffer, at, timestamp)
+    buffer.writeInt32BE(offset - this.baseOffset, at + 8)
+  }
+
+  /** (-1, -1) when there is none. */
+  get last(): TimestampOffset {
+    return this.count === 0 ? noTimestampOffset : this.#at(this.count - 1)
+  }
+
+  /** From which offset on to look for the first record of `timestamp` or younger. */
+  lookup(timestamp: number): number {
+    let low = 0
+    let high = this.count - 1
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      if (readInt64(this.buffer, middle * entryBytes) <= timestamp) low = middle + 1
+      else high = middle - 1
+    }
+    return high < 0 ? this.baseOffset : this.#at(high).offset
+  }
+
+  /** Forgets entries of `offset` and above. */
+  truncateTo(offset: number): void {
+    let count = this.count
+    while (count > 0 && this.#at(count - 1).offset >= offset) count--
+    this.keep(count)
+  }
+
+  #at(index: number): TimestampOffset {
+    const at = index * entryBytes
+    return {
+      timestamp: readInt64(this.buffer, at),
+      offset: this.baseOffset + this.buffer.readInt32BE(at + 8),
+    }
+  }
+
+  protected override isSound(buffer: Buffer, count: number): boolean {
+    let timestamp = -1
+    let offset = -1
+    for (let at = 0; at < count * entryBytes; at += entryBytes) {
+      const nextTimestamp = readInt64(buffer, at)
+      const nextOffset = buffer.readInt32BE(at + 8)
+      if (nextTimestamp <= timestamp || nextOffset < offset) return false
+      timestamp = nextTimestamp
+      offset = nextOffset
+    }
+    return true
+  }
+}
