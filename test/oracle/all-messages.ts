@@ -7,7 +7,9 @@ const root = new URL('../../src/protocol/', import.meta.url)
 
 async function exportsOf(folder: string): Promise<unknown[]> {
   const found: unknown[] = []
-  for (const file of readdirSync(new URL(`${folder}/`, root)).sort()) {
+  // .js when the tests run from their compiled form.
+  const files = readdirSync(new URL(`${folder}/`, root)).filter((file) => /\.[jt]s$/.test(file))
+  for (const file of files.sort()) {
     const module = (await import(new URL(`${folder}/${file}`, root).href)) as object
     found.push(...Object.values(module))
   }

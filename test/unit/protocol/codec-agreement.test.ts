@@ -2,18 +2,23 @@
 // Method: random messages are encoded by both (same bytes) and decoded by both (same values, to the last byte); then
 // their bytes are damaged, and both must accept with the same values or both refuse.
 //
-// LMQ_TEST_RUNS: random messages per schema and version.
+// LMQ_TEST_RUNS: random messages per schema and version (8, and 200 in the long run).
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import { LmqError } from '../../src/base/errors.ts'
-import { Reader } from '../../src/protocol/reader.ts'
-import { Writer } from '../../src/protocol/writer.ts'
-import { allMessages, versionsOf } from './all-messages.ts'
-import { completed, messagesOf } from './arbitrary.ts'
-import { type AnyMessage, OracleError, oracleDecode, oracleEncode } from './interpreter.ts'
+import { LmqError } from '../../../src/base/errors.ts'
+import { Reader } from '../../../src/protocol/reader.ts'
+import { Writer } from '../../../src/protocol/writer.ts'
+import { allMessages, versionsOf } from '../../oracle/all-messages.ts'
+import { completed, messagesOf } from '../../oracle/arbitrary.ts'
+import {
+  type AnyMessage,
+  OracleError,
+  oracleDecode,
+  oracleEncode,
+} from '../../oracle/interpreter.ts'
 
-const RUNS = Number(process.env['LMQ_TEST_RUNS'] ?? 8)
+const RUNS = Number(process.env['LMQ_TEST_RUNS'] ?? (process.env['LMQ_LONG'] ? 200 : 8))
 type Values = Record<string, unknown>
 
 function encode(message: AnyMessage, version: number, values: Values): Buffer {
