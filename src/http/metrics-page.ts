@@ -1,0 +1,51 @@
+import type { Metric as PromMetric, Registry } from 'prom-client'
+import type { Metric } from '../metrics/metric.ts'
+
+/**
+ * Renders metrics in the text form that Prometheus reads. `prom-client` takes its time to load, so that happens at
+ * the first scrape.
+ */
+export class MetricsPage {
+  readonly #metrics: readonly Metric[]
+  #registry: Promise<Registry> | undefined
+
+  constructor(metrics: readonly Metric[]) {
+    this.#metrics = metrics
+  }
+
+  async render(): Promise<{ contentType: string; text: string }> {
+    this.#registry ??= this.#load()
+    const registry = await this.#registry
+    return { contentType: registry.contentType, text: await registry.metrics() }
+  }
+
+  async #load(): Promise<Registry> {
+    const { Registry, collectDefaultMetrics } = await import('prom-client')
+    const registry = new Registry()
+    collectDefaultMetrics({ register: registry })
+    for (const metric of this.#metrics) registry.registerMetric(adapted(metric))
+    return registry
+  }
+}
+
+/** What `Registry` asks of a metric: its name and `get`. */
+function adapted(metric: Metric): PromMetric {
+  const { name, help, type } = metric
+  const shown = {
+    name,
+    labelNames: [],
+    get: async () => ({
+      name,
+      help,
+      type,
+      aggregator: 'sum',
+      values: [...metric.read()].map(({ value, labels, suffix }) => ({
+        value,
+        labels,
+        metricName: suffix === undefined ? name : `${name}${suffix}`,
+      })),
+    }),
+    reset() {},
+  }
+  return shown as unknown as PromMetric
+}

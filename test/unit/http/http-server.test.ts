@@ -1,0 +1,77 @@
+import t from 'tap'
+import { HttpServer } from '../../../src/http/http-server.ts'
+import { labelled, single } from '../../../src/metrics/metric.ts'
+
+async function open(t: { teardown(end: () => unknown): void }, healthy = () => true) {
+  const server = await HttpServer.open({
+    host: '127.0.0.1',
+    port: 0,
+    metrics: [
+      single('gauge', 'lmq_answer', 'The answer.', () => 42),
+      labelled('counter', 'lmq_things_total', 'Things.', () => [
+        [{}, 3],
+        [{ topic: 'a"b' }, 2],
+      ]),
+      {
+        name: 'lmq_seconds',
+        help: 'Times.',
+        type: 'histogram',
+        read: () => [
+          { value: 1, labels: { le: '+Inf' }, suffix: '_bucket' },
+          { value: 0.5, labels: {}, suffix: '_sum' },
+          { value: 1, labels: {}, suffix: '_count' },
+        ],
+      },
+    ],
+    health: () => ({ healthy: healthy(), facts: { brokerId: 1 } }),
+  })
+  t.teardown(() => server.close())
+  return server.address
+}
+
+t.test('healthz says whether the broker serves', async (t) => {
+  let healthy = true
+  const address = await open(t, () => healthy)
+  const good = await fetch(`${address}/healthz`)
+  t.equal(good.status, 200)
+  t.same(await good.json(), { status: 'ok', brokerId: 1 })
+  healthy = false
+  t.equal((await fetch(`${address}/healthz?x=1`)).status, 503)
+})
+
+t.test('metrics are in the text form of Prometheus', async (t) => {
+  const address = await open(t)
+  const answer = await fetch(`${address}/metrics`)
+  t.match(answer.headers.get('content-type'), /^text\/plain/)
+  const text = await answer.text()
+  for (const line of [
+    '# TYPE lmq_answer gauge',
+    'lmq_answer 42',
+    'lmq_things_total 3',
+    'lmq_things_total{topic="a\\"b"} 2',
+    'lmq_seconds_bucket{le="+Inf"} 1',
+    'lmq_seconds_count 1',
+  ]) {
+    t.ok(text.split('\n').includes(line), line)
+  }
+  t.match(text, /process_cpu_seconds_total/)
+})
+
+t.test('anything else is refused', async (t) => {
+  const address = await open(t)
+  t.equal((await fetch(`${address}/`)).status, 404)
+  t.equal((await fetch(`${address}/metrics`, { method: 'POST' })).status, 405)
+  t.equal((await fetch(`${address}/healthz`, { method: 'HEAD' })).status, 200)
+})
+
+t.test('a port that is taken is told', async (t) => {
+  const address = await open(t)
+  const port = Number(new URL(address).port)
+  const again = HttpServer.open({
+    host: '127.0.0.1',
+    port,
+    metrics: [],
+    health: () => ({ healthy: true, facts: {} }),
+  })
+  await t.rejects(again, { code: 'LMQ_PORT_TAKEN' })
+})
