@@ -1,0 +1,60 @@
+import {
+  type BrokerConfig,
+  brokerSettings,
+  withoutListenerPrefix,
+} from '../config/broker-config.ts'
+import type { ConfigTable } from '../config/define-config.ts'
+import { groupSettings } from '../config/group-config.ts'
+import {
+  type Refusal,
+  refusalOfBrokerChange,
+  refusalOfClientMetricsOverrides,
+  refusalOfGroupOverrides,
+  refusalOfTopicOverrides,
+} from '../config/refusals.ts'
+import { topicSettings } from '../config/topic-config.ts'
+import { ResourceType } from './metadata-image.ts'
+
+/** What the controller asks of the settings' tables before it stores a change. */
+export type ConfigRules = {
+  /** @param values all settings of the resource as they would be */
+  refusalOf(
+    resourceType: number,
+    resourceName: string,
+    values: ReadonlyMap<string, string>,
+  ): Refusal | undefined
+  /** Whether items may be appended to a setting and subtracted from it. */
+  isList(resourceType: number, name: string): boolean
+  /** The text that an append starts from when the resource has none. */
+  defaultText(resourceType: number, name: string): string | null
+}
+
+/** @param broker the settings in force of the broker that was asked */
+export function configRulesOf(broker: BrokerConfig): ConfigRules {
+  const settingOf = (resourceType: number, name: string) =>
+    resourceType === ResourceType.BROKER
+      ? brokerSettings.find(withoutListenerPrefix(name))
+      : tables[resourceType]?.find(name)
+  return {
+    refusalOf(resourceType, resourceName, values) {
+      switch (resourceType) {
+        case ResourceType.TOPIC:
+          return refusalOfTopicOverrides(values, broker)
+        case ResourceType.BROKER:
+          return refusalOfBrokerChange(values, resourceName === '' ? 'default' : 'broker', broker)
+        case ResourceType.CLIENT_METRICS:
+          return refusalOfClientMetricsOverrides(values)
+        default:
+          return refusalOfGroupOverrides(values, broker)
+      }
+    },
+    isList: (resourceType, name) => settingOf(resourceType, name)?.type === 'list',
+    defaultText: (resourceType, name) => settingOf(resourceType, name)?.defaultText ?? null,
+  }
+}
+
+/** Subscriptions of client metrics take no appends, as in Kafka. */
+const tables: Readonly<Record<number, ConfigTable>> = {
+  [ResourceType.TOPIC]: topicSettings,
+  [ResourceType.GROUP]: groupSettings,
+}

@@ -1,0 +1,115 @@
+import {
+  type BrokerChange,
+  type BrokerRegistration,
+  decideAllocateProducerIds,
+  decideChangeBroker,
+  decideRegisterBroker,
+  type ProducerIdsAnswer,
+  type RegistrationAnswer,
+} from './broker-commands.ts'
+import {
+  type AlterConfigsCommand,
+  type ConfigChange,
+  decideAlterConfigs,
+  decideIncrementalAlterConfigs,
+  type ResourceOutcome,
+} from './config-commands.ts'
+import type { ConfigRules } from './config-rules.ts'
+import type { Decision, Outcome } from './decision.ts'
+import { MetadataDelta } from './metadata-delta.ts'
+import { MetadataImage } from './metadata-image.ts'
+import type { MetadataRecord } from './metadata-records.ts'
+import {
+  type CreatePartitionsCommand,
+  type CreateTopicsCommand,
+  type DeleteTopicsCommand,
+  decideCreatePartitions,
+  decideCreateTopics,
+  decideDeleteTopics,
+  type PartitionsCreation,
+  type TopicCreation,
+  type TopicDeletion,
+} from './topic-commands.ts'
+import { collisionForm, hasCollisionCharacters } from './topic-name.ts'
+
+/**
+ * The controller's rules. Commands decide and change nothing; `apply` is the only thing that changes the state, with
+ * the same code for a decision of a moment ago and for the log that is loaded after a change of controllers.
+ *
+ * Its image runs ahead of the brokers' images by what is decided and not yet committed, so that two commands of one
+ * group commit see each other. When an append fails the machine is thrown away, and a new one is loaded from the log.
+ */
+export class ControllerMachine {
+  readonly image = new MetadataImage()
+  readonly #rules: ConfigRules
+  /** Names with `.` or `_`: those that would be one name in metrics, by that name. Kept up by `apply`. */
+  readonly #collisions = new Map<string, string>()
+
+  constructor(rules: ConfigRules) {
+    this.#rules = rules
+  }
+
+  apply(record: MetadataRecord): void {
+    if (record.kind === 'topic' && hasCollisionCharacters(record.name)) {
+      this.#collisions.set(collisionForm(record.name), record.name)
+    } else if (record.kind === 'removeTopic') {
+      const name = this.image.topicById(record.topicId)?.name ?? ''
+      if (this.#collisions.get(collisionForm(name)) === name) {
+        this.#collisions.delete(collisionForm(name))
+      }
+    }
+    this.image.apply(record, new MetadataDelta())
+  }
+
+  /** The first records of a new log. None when there is one already. */
+  bootstrap(clusterId: string, features: ReadonlyMap<string, number>): Decision<string> {
+    if (this.image.clusterId !== '') {
+      return { answer: this.image.clusterId, records: [], effects: [] }
+    }
+    const records: MetadataRecord[] = [{ kind: 'cluster', clusterId }]
+    for (const [name, level] of features) records.push({ kind: 'feature', name, level })
+    const facts = { clusterId }
+    return {
+      answer: clusterId,
+      records,
+      effects: [{ kind: 'log', facts, message: 'new cluster' }],
+    }
+  }
+
+  createTopics(command: CreateTopicsCommand): Decision<TopicCreation[]> {
+    return decideCreateTopics(this.image, this.#rules, this.#collisions, command)
+  }
+
+  deleteTopics(command: DeleteTopicsCommand): Decision<TopicDeletion[]> {
+    return decideDeleteTopics(this.image, command)
+  }
+
+  createPartitions(command: CreatePartitionsCommand): Decision<PartitionsCreation[]> {
+    return decideCreatePartitions(this.image, command)
+  }
+
+  alterConfigs(
+    command: AlterConfigsCommand<{ name: string; value: string | null }>,
+  ): Decision<ResourceOutcome[]> {
+    return decideAlterConfigs(this.image, this.#rules, command)
+  }
+
+  incrementalAlterConfigs(command: AlterConfigsCommand<ConfigChange>): Decision<ResourceOutcome[]> {
+    return decideIncrementalAlterConfigs(this.image, this.#rules, command)
+  }
+
+  registerBroker(registration: BrokerRegistration): Decision<RegistrationAnswer> {
+    return decideRegisterBroker(this.image, registration)
+  }
+
+  changeBroker(change: BrokerChange): Decision<Outcome> {
+    return decideChangeBroker(this.image, change)
+  }
+
+  allocateProducerIds(broker: {
+    brokerId: number
+    brokerEpoch: number
+  }): Decision<ProducerIdsAnswer> {
+    return decideAllocateProducerIds(this.image, broker)
+  }
+}
