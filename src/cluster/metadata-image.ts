@@ -31,6 +31,11 @@ export const ResourceType = {
 export const configKey = (resourceType: number, resourceName: string): string =>
   `${resourceType}:${resourceName}`
 
+function refill<Key, Value>(map: Map<Key, Value>, from: ReadonlyMap<Key, Value>): void {
+  map.clear()
+  for (const [key, value] of from) map.set(key, value)
+}
+
 const noConfigs: ReadonlyMap<string, string> = new Map()
 
 /**
@@ -96,6 +101,21 @@ export class MetadataImage {
     assert(index > this.index, `metadata entry ${index} applied after ${this.index}`)
     this.index = index
     for (const record of records) this.apply(record, delta)
+  }
+
+  /** Takes over all of another image, which must not be used any more. */
+  replaceWith(other: MetadataImage): void {
+    this.index = other.index
+    this.clusterId = other.clusterId
+    this.partitionCount = other.partitionCount
+    this.nextProducerId = other.nextProducerId
+    this.lastBrokerEpoch = other.lastBrokerEpoch
+    this.featuresEpoch = other.featuresEpoch
+    refill(this.topics, other.topics)
+    refill(this.topicsById, other.topicsById)
+    refill(this.brokers, other.brokers)
+    refill(this.features, other.features)
+    refill(this.#configs, other.#configs)
   }
 
   /** Applies one record. References to what does not exist are bugs of the controller, hence asserts. */

@@ -1,0 +1,317 @@
+import { assert } from '../base/assert.ts'
+import { LmqError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Io, Timer } from '../io/io.ts'
+import type {
+  BrokerChange,
+  BrokerRegistration,
+  ProducerIdsAnswer,
+  RegistrationAnswer,
+} from './broker-commands.ts'
+import type { AlterConfigsCommand, ConfigChange, ResourceOutcome } from './config-commands.ts'
+import type { ConfigRules } from './config-rules.ts'
+import { ControllerMachine } from './controller-machine.ts'
+import type { ControllerEffect, Decision, Outcome } from './decision.ts'
+import { decodeRecords, encodeRecords, type MetadataRecord } from './metadata-records.ts'
+import type { Candidate, Leadership, MetadataStore, Watch } from './metadata-store.ts'
+import type { MetadataTail } from './metadata-tail.ts'
+import type {
+  CreatePartitionsCommand,
+  CreateTopicsCommand,
+  DeleteTopicsCommand,
+  PartitionsCreation,
+  TopicCreation,
+  TopicDeletion,
+} from './topic-commands.ts'
+
+export type ControllerOptions = {
+  readonly io: Io
+  readonly store: MetadataStore
+  /** Of this broker; answers wait for it, so that a client that made a topic finds it here. */
+  readonly tail: MetadataTail
+  readonly candidate: Candidate
+  readonly rules: ConfigRules
+  readonly logger: Logger
+}
+
+type Waiting = {
+  /** After the commit, when this broker's image and partitions have it. */
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+  readonly effects: readonly ControllerEffect[]
+}
+
+/** What is decided since the last append, to be committed as one entry. */
+type Batch = { records: MetadataRecord[]; waiting: Waiting[] }
+
+const emptyBatch = (): Batch => ({ records: [], waiting: [] })
+
+/** A snapshot is due when the entries behind the last one are this large, and twice as large as it. */
+const SNAPSHOT_BYTES = 1024 * 1024
+const RETRY_MS = 100
+const LONGEST_RETRY_MS = 5_000
+
+/**
+ * Drives the controller's machine while this broker leads the metadata log. One append is under way at a time; commands
+ * that arrive meanwhile are decided at once and leave together in the next one. A command is answered when its records
+ * are committed *and* applied on this broker.
+ *
+ * Every method throws LMQ_NOT_CONTROLLER when this broker does not lead or loses the lead before the commit is known.
+ */
+export class Controller {
+  readonly #io: Io
+  readonly #store: MetadataStore
+  readonly #tail: MetadataTail
+  readonly #candidate: Candidate
+  readonly #rules: ConfigRules
+  readonly #logger: Logger
+  #leadership: Leadership | undefined
+  #machine: ControllerMachine | undefined
+  /** Index of the last entry of this leadership's log. */
+  #index = -1
+  #batch: Batch = emptyBatch()
+  #committing: Promise<void> | undefined
+  #snapshotBytes = 0
+  #watch: Watch | undefined
+  #retry: Timer | undefined
+  #campaign: Promise<void> | undefined
+  #failures = 0
+  #closed = false
+
+  constructor({ io, store, tail, candidate, rules, logger }: ControllerOptions) {
+    this.#io = io
+    this.#store = store
+    this.#tail = tail
+    this.#candidate = candidate
+    this.#rules = rules
+    this.#logger = logger
+  }
+
+  /** Runs for the lead now, and again whenever nobody has it. */
+  async start(): Promise<void> {
+    this.#watch = this.#store.watch(() => this.#look())
+    await this.#run()
+  }
+
+  get isActive(): boolean {
+    return this.#machine !== undefined
+  }
+
+  /** The epoch of this broker's lead; -1 while it does not lead. */
+  get controllerEpoch(): number {
+    return this.#leadership?.held ? this.#leadership.controllerEpoch : -1
+  }
+
+  /** Writes the first entry of a new log. @returns the id of the cluster that the log belongs to */
+  bootstrap(clusterId: string, features: ReadonlyMap<string, number>): Promise<string> {
+    return this.#submit((machine) => machine.bootstrap(clusterId, features))
+  }
+
+  /** Topic ids are chosen here. */
+  createTopics(command: Omit<CreateTopicsCommand, 'topicIds'>): Promise<TopicCreation[]> {
+    const topicIds = command.topics.map(() => this.#io.random.uuid())
+    return this.#submit((machine) => machine.createTopics({ ...command, topicIds }))
+  }
+
+  deleteTopics(command: DeleteTopicsCommand): Promise<TopicDeletion[]> {
+    return this.#submit((machine) => machine.deleteTopics(command))
+  }
+
+  createPartitions(command: CreatePartitionsCommand): Promise<PartitionsCreation[]> {
+    return this.#submit((machine) => machine.createPartitions(command))
+  }
+
+  alterConfigs(
+    command: AlterConfigsCommand<{ name: string; value: string | null }>,
+  ): Promise<ResourceOutcome[]> {
+    return this.#submit((machine) => machine.alterConfigs(command))
+  }
+
+  incrementalAlterConfigs(command: AlterConfigsCommand<ConfigChange>): Promise<ResourceOutcome[]> {
+    return this.#submit((machine) => machine.incrementalAlterConfigs(command))
+  }
+
+  registerBroker(registration: BrokerRegistration): Promise<RegistrationAnswer> {
+    return this.#submit((machine) => machine.registerBroker(registration))
+  }
+
+  changeBroker(change: BrokerChange): Promise<Outcome> {
+    return this.#submit((machine) => machine.changeBroker(change))
+  }
+
+  allocateProducerIds(broker: {
+    brokerId: number
+    brokerEpoch: number
+  }): Promise<ProducerIdsAnswer> {
+    return this.#submit((machine) => machine.allocateProducerIds(broker))
+  }
+
+  /** Finishes what is under way, then gives the lead back. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#watch?.stop()
+    this.#retry?.cancel()
+    await this.#campaign
+    await this.#committing
+    await this.#leadership?.release()
+    this.#stepDown(new LmqError('LMQ_SHUTTING_DOWN', {}))
+  }
+
+  #submit<Answer>(decide: (machine: ControllerMachine) => Decision<Answer>): Promise<Answer> {
+    const machine = this.#machine
+    if (this.#closed) return Promise.reject(new LmqError('LMQ_SHUTTING_DOWN', {}))
+    if (!machine) return Promise.reject(new LmqError('LMQ_NOT_CONTROLLER', {}))
+    return new Promise((resolve, reject) => {
+      const { answer, records, effects } = decide(machine)
+      // Also an answer without records may rest on what is not committed yet: it leaves with it.
+      if (records.length === 0 && !this.#committing && this.#batch.records.length === 0) {
+        resolve(answer)
+        return
+      }
+      for (const record of records) {
+        machine.apply(record)
+        this.#batch.records.push(record)
+      }
+      this.#batch.waiting.push({ resolve: () => resolve(answer), reject, effects })
+      if (!this.#committing) this.#commitSoon()
+    })
+  }
+
+  /** Commands of the same turn leave together. */
+  #commitSoon(): void {
+    this.#committing = new Promise<void>((resolve) => this.#io.timers.endOfTurn(resolve))
+      .then(() => this.#commitAll())
+      .finally(() => {
+        this.#committing = undefined
+      })
+  }
+
+  async #commitAll(): Promise<void> {
+    while (this.#batch.waiting.length > 0) {
+      const { records, waiting } = this.#batch
+      this.#batch = emptyBatch()
+      try {
+        await this.#commit(records)
+      } catch (error) {
+        for (const { reject } of waiting) reject(error)
+        this.#stepDown(error)
+        return
+      }
+      for (const { effects } of waiting) {
+        for (const { facts, message } of effects) this.#logger.info(facts, message)
+      }
+      for (const { resolve } of waiting) resolve()
+    }
+    await this.#snapshotIfDue()
+  }
+
+  async #commit(records: readonly MetadataRecord[]): Promise<void> {
+    const leadership = this.#leadership
+    if (!leadership) throw new LmqError('LMQ_NOT_CONTROLLER', {})
+    if (records.length > 0) {
+      this.#index = await this.#store.append(leadership, this.#index, encodeRecords(records))
+    }
+    await this.#tail.applied(this.#index)
+  }
+
+  async #snapshotIfDue(): Promise<void> {
+    const leadership = this.#leadership
+    const machine = this.#machine
+    if (!leadership || !machine || this.#batch.waiting.length > 0) return
+    try {
+      const bytes = await this.#store.bytesSinceSnapshot()
+      if (bytes < Math.max(SNAPSHOT_BYTES, 2 * this.#snapshotBytes)) return
+      // Nothing is decided and not committed, so the machine is exactly at the index; but look again after the await.
+      if (this.#batch.waiting.length > 0 || this.#machine !== machine) return
+      const payload = encodeRecords([...machine.image.toRecords()])
+      this.#snapshotBytes = payload.length
+      await this.#store.writeSnapshot(leadership, { index: this.#index, payload })
+    } catch (error) {
+      this.#stepDown(error)
+    }
+    // What arrived while the snapshot was written found a commit under way and waits for it.
+    if (this.#batch.waiting.length > 0) await this.#commitAll()
+  }
+
+  #look(): void {
+    if (this.#closed || this.#leadership?.held || this.#campaign || this.#failures > 0) return
+    this.#retry?.cancel()
+    // A little chance, so that brokers that saw the same loss do not all run at the same moment.
+    this.#retry = this.#io.timers.schedule(this.#io.random.int(20), () => {
+      this.#run().catch(() => {})
+    })
+  }
+
+  #run(): Promise<void> {
+    this.#campaign ??= this.#campaignOnce().finally(() => {
+      this.#campaign = undefined
+    })
+    return this.#campaign
+  }
+
+  async #campaignOnce(): Promise<void> {
+    if (this.#closed || this.#leadership?.held) return
+    try {
+      const { controllerId } = await this.#store.head()
+      if (controllerId >= 0) return
+      const leadership = await this.#store.lead(this.#candidate)
+      if (!leadership) return
+      await this.#takeLead(leadership)
+      this.#failures = 0
+    } catch (error) {
+      if (this.#closed) return
+      if (this.#failures++ === 0) {
+        this.#logger.warn({ error: String(error) }, 'cannot become the controller; trying again')
+      }
+      const delayMs = Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures, 10))
+      this.#retry = this.#io.timers.schedule(delayMs, () => {
+        this.#run().catch(() => {})
+      })
+      throw error
+    }
+  }
+
+  /** Loads the machine from the log: what the former controller committed is this one's past, too. */
+  async #takeLead(leadership: Leadership): Promise<void> {
+    const machine = new ControllerMachine(this.#rules)
+    let index = -1
+    for (;;) {
+      const { snapshot, entries } = await this.#store.read(index + 1, 8 * 1024 * 1024)
+      if (!snapshot && entries.length === 0) break
+      if (snapshot && snapshot.index > index) {
+        assert(index === -1, 'a snapshot came behind entries')
+        for (const record of decodeRecords(snapshot.payload)) machine.apply(record)
+        this.#snapshotBytes = snapshot.payload.length
+        index = snapshot.index
+      }
+      for (const entry of entries) {
+        for (const record of decodeRecords(entry.payload)) machine.apply(record)
+        index = entry.index
+      }
+    }
+    machine.image.index = index
+    if (!leadership.held) return
+    this.#index = index
+    this.#leadership = leadership
+    this.#machine = machine
+    leadership.onLost(() => this.#stepDown(new LmqError('LMQ_NOT_CONTROLLER', {})))
+    const { controllerEpoch } = leadership
+    this.#logger.debug({ controllerEpoch, index }, 'this broker is the controller')
+  }
+
+  #stepDown(error: unknown): void {
+    const leadership = this.#leadership
+    this.#machine = undefined
+    this.#leadership = undefined
+    const { waiting } = this.#batch
+    this.#batch = emptyBatch()
+    for (const { reject } of waiting) reject(error)
+    if (!leadership) return
+    if (!this.#closed) {
+      this.#logger.warn({ error: String(error) }, 'this broker is no longer the controller')
+    }
+    leadership.release().catch(() => {})
+    this.#look()
+  }
+}
