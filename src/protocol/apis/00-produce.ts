@@ -11,6 +11,18 @@ import {
   uuid,
 } from '../schema.ts'
 
+/**
+ * A producer hands over record batches, for each partition one; the broker answers with the offset that the first
+ * record got. With `acks` 0 there is no answer.
+ *
+ * Added: v1 throttle time; v2 append time; v3 magic-2 batches only and the transactional id (KIP-98); v4
+ * KAFKA_STORAGE_ERROR (KIP-112); v5 log start offset; v7 zstd batches (KIP-110); v8 the faulty records by index
+ * (KIP-467); v9 compact form; v10 the current leader on NOT_LEADER_OR_FOLLOWER (KIP-951); v11 newer transaction
+ * errors; v12 adds partitions to a transaction by itself (KIP-890); v13 topics by id (KIP-516).
+ *
+ * Not served: v0-v2, which Kafka 4 dropped. Advertised from v0 all the same: librdkafka before 2.11.1 turns
+ * compression off otherwise.
+ */
 export const produce = defineApi({
   key: 0,
   name: 'Produce',

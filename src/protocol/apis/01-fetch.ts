@@ -12,6 +12,19 @@ import {
   uuid,
 } from '../schema.ts'
 
+/**
+ * A consumer or a follower reads record batches from given offsets on; long polling by `maxWaitMs` and `minBytes`.
+ * Within a session only changes are named in either direction (KIP-227).
+ *
+ * Added: v1 throttle time; v3 bound for the whole answer (KIP-74); v4 isolation level, last stable offset and
+ * aborted transactions (KIP-98); v5 log start offset (KIP-107); v7 sessions (KIP-227); v8 quota answers (KIP-219);
+ * v9 leader epoch check (KIP-320); v10 zstd batches (KIP-110); v11 rack and preferred read replica (KIP-392); v12
+ * compact form, diverging epochs (KIP-595); v13 topics by id (KIP-516); v14 tiered storage (KIP-405); v15 replica
+ * epoch (KIP-903); v16 the current leader's address (KIP-951); v17 directory id (KIP-853); v18 the follower's high
+ * watermark (KIP-1166).
+ *
+ * Not served: v0-v3, which Kafka 4 dropped.
+ */
 export const fetch = defineApi({
   key: 1,
   name: 'Fetch',

@@ -1,5 +1,16 @@
 import { array, defineApi, errorCode, int8, int32, int64, int64s, string } from '../schema.ts'
 
+/**
+ * Finds offsets by time, and the ends of a log: -1 latest, -2 earliest, -3 the offset of the largest timestamp, -4
+ * earliest local, -5 latest tiered, -6 earliest waiting to be tiered.
+ *
+ * Added: v1 one offset instead of many (KIP-79); v2 isolation level and throttle time (KIP-98); v4 leader epochs
+ * (KIP-320); v6 compact form; v7 largest timestamp (KIP-734); v8 earliest local offset (KIP-405); v9 latest tiered
+ * offset (KIP-1005); v10 time-out for remote reads (KIP-1075); v11 earliest offset that waits to be tiered
+ * (KIP-1023).
+ *
+ * Not served: v0, which Kafka 4 dropped.
+ */
 export const listOffsets = defineApi({
   key: 2,
   name: 'ListOffsets',

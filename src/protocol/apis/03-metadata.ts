@@ -1,5 +1,16 @@
 import { array, bool, defineApi, errorCode, int32, int32s, string, uuid } from '../schema.ts'
 
+/**
+ * Who leads and holds which partition, and where brokers listen. Clients ask it first and whenever a leader has
+ * moved; it may create a missing topic.
+ *
+ * Added: v1 racks, controller, internal topics; v2 cluster id (KIP-78); v3 throttle time; v4 whether to create
+ * topics; v5 offline replicas (KIP-112); v7 leader epochs (KIP-320); v8 authorized operations (KIP-430), of the
+ * cluster until v10 only (KIP-700); v9 compact form; v10 topic ids in answers, v12 in requests (KIP-516); v13 an
+ * error for the whole answer (KIP-1102).
+ *
+ * In v0 an empty list of topics means all, from v1 on null does.
+ */
 export const metadata = defineApi({
   key: 3,
   name: 'Metadata',

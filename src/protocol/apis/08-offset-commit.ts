@@ -1,5 +1,15 @@
 import { array, defineApi, errorCode, int32, int64, string, uuid } from '../schema.ts'
 
+/**
+ * Stores how far a group has read, by partition. Members name their generation or member epoch; anyone else may
+ * commit only while the group is empty.
+ *
+ * Added: v1 generation and member, commit time; v2 retention time instead of it, until v4 (KIP-211); v3 throttle
+ * time; v6 leader epoch (KIP-320); v7 static members (KIP-345); v8 compact form; v9 member epochs (KIP-848); v10
+ * topics by id.
+ *
+ * Not served: v0-v1, which Kafka 4 dropped.
+ */
 export const offsetCommit = defineApi({
   key: 8,
   name: 'OffsetCommit',

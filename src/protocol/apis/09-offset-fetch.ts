@@ -1,5 +1,14 @@
 import { array, bool, defineApi, errorCode, int32, int32s, int64, string, uuid } from '../schema.ts'
 
+/**
+ * What a group has committed. Null topics mean all.
+ *
+ * Added: v1 offsets from the internal topic, no longer ZooKeeper; v2 all topics, error for the group; v3 throttle
+ * time; v5 leader epoch (KIP-320); v6 compact form; v7 waits for open transactions (KIP-447); v8 several groups at
+ * once (KIP-709); v9 member and epoch (KIP-848); v10 topics by id.
+ *
+ * Not served: v0, which Kafka 4 dropped.
+ */
 export const offsetFetch = defineApi({
   key: 9,
   name: 'OffsetFetch',

@@ -1,5 +1,13 @@
 import { array, defineApi, errorCode, int8, int32, string, strings } from '../schema.ts'
 
+/**
+ * Which broker coordinates a group (key type 0), a transactional id (1) or a share partition (2).
+ *
+ * Added: v1 key type, throttle time, error text (KIP-98); v3 compact form; v4 several keys at once (KIP-699); v5
+ * newer transaction errors (KIP-890); v6 share partitions (KIP-932).
+ *
+ * Not served: transactional ids and share partitions, until there are coordinators for them.
+ */
 export const findCoordinator = defineApi({
   key: 10,
   name: 'FindCoordinator',

@@ -1,5 +1,13 @@
 import { array, bool, bytes, defineApi, errorCode, int32, string } from '../schema.ts'
 
+/**
+ * A member of a classic group asks to take part in the next generation. The answer waits for the other members; the
+ * leader's holds what all members subscribe to.
+ *
+ * Added: v1 rebalance time-out (KIP-62); v2 throttle time; v4 a member id is given before joining (KIP-394); v5
+ * static members (KIP-345); v6 compact form; v7 protocol type in the answer (KIP-559); v8 reason (KIP-800); v9 the
+ * leader may be told to keep the assignment (KIP-814).
+ */
 export const joinGroup = defineApi({
   key: 11,
   name: 'JoinGroup',

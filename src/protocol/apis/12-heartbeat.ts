@@ -1,5 +1,10 @@
 import { defineApi, errorCode, int32, string } from '../schema.ts'
 
+/**
+ * A member tells its group coordinator that it is alive.
+ *
+ * Added: v1 throttle time; v3 static members (KIP-345); v4 compact form.
+ */
 export const heartbeat = defineApi({
   key: 12,
   name: 'Heartbeat',

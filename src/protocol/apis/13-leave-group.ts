@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int32, string } from '../schema.ts'
 
+/**
+ * Members leave a classic group at once, instead of by time-out.
+ *
+ * Added: v1 throttle time; v3 several members, also by instance id (KIP-345); v4 compact form; v5 reason (KIP-800).
+ */
 export const leaveGroup = defineApi({
   key: 13,
   name: 'LeaveGroup',

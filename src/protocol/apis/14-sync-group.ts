@@ -1,5 +1,11 @@
 import { array, bytes, defineApi, errorCode, int32, string } from '../schema.ts'
 
+/**
+ * The leader of a classic group hands in the assignment; every member is answered with its own part.
+ *
+ * Added: v1 throttle time; v3 static members (KIP-345); v4 compact form; v5 protocol type and name, to be checked
+ * (KIP-559).
+ */
 export const syncGroup = defineApi({
   key: 14,
   name: 'SyncGroup',

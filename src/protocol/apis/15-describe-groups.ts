@@ -1,5 +1,11 @@
 import { array, bool, bytes, defineApi, errorCode, int32, string, strings } from '../schema.ts'
 
+/**
+ * State, protocol and members of groups, for tools.
+ *
+ * Added: v1 throttle time; v3 authorized operations (KIP-430); v4 instance ids (KIP-345); v5 compact form; v6 error
+ * text and GROUP_ID_NOT_FOUND (KIP-1043).
+ */
 export const describeGroups = defineApi({
   key: 15,
   name: 'DescribeGroups',

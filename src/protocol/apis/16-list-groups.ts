@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int32, string, strings } from '../schema.ts'
 
+/**
+ * All groups that this broker coordinates.
+ *
+ * Added: v1 throttle time; v3 compact form; v4 by state (KIP-518); v5 by type (KIP-848).
+ */
 export const listGroups = defineApi({
   key: 16,
   name: 'ListGroups',

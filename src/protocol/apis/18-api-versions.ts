@@ -1,5 +1,13 @@
 import { array, bool, defineApi, errorCode, int16, int32, int64, string } from '../schema.ts'
 
+/**
+ * Which APIs and versions a broker serves, and the cluster's features. The first request of most clients. Its answer
+ * has the oldest header in every version, and one to an unknown version is in v0, since the client cannot know yet
+ * what this broker speaks (KIP-511).
+ *
+ * Added: v1 throttle time; v3 compact form, the client's name and version (KIP-511), features (KIP-584); v4 features
+ * with a minimum of 0 (KIP-1022).
+ */
 export const apiVersions = defineApi({
   key: 18,
   name: 'ApiVersions',

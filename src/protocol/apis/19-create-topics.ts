@@ -11,6 +11,14 @@ import {
   uuid,
 } from '../schema.ts'
 
+/**
+ * Creates topics, by counts or by a replica assignment; `validateOnly` only tries.
+ *
+ * Added: v1 validation only, error text; v2 throttle time; v4 default counts by -1 (KIP-464); v5 compact form,
+ * configs in the answer (KIP-525); v6 quota errors (KIP-599); v7 topic ids (KIP-516).
+ *
+ * Not served: v0-v1, which Kafka 4 dropped.
+ */
 export const createTopics = defineApi({
   key: 19,
   name: 'CreateTopics',

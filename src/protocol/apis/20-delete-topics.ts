@@ -1,5 +1,13 @@
 import { array, defineApi, errorCode, int32, string, strings, uuid } from '../schema.ts'
 
+/**
+ * Deletes topics.
+ *
+ * Added: v1 throttle time; v3 TOPIC_DELETION_DISABLED; v4 compact form; v5 error text and quota errors (KIP-599); v6
+ * topics by id (KIP-516).
+ *
+ * Not served: v0, which Kafka 4 dropped.
+ */
 export const deleteTopics = defineApi({
   key: 20,
   name: 'DeleteTopics',

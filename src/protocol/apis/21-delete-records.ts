@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int32, int64, string } from '../schema.ts'
 
+/**
+ * Moves the start of partitions' logs, so that records before it are gone; -1 means the high watermark (KIP-107).
+ *
+ * Added: v2 compact form.
+ */
 export const deleteRecords = defineApi({
   key: 21,
   name: 'DeleteRecords',

@@ -1,5 +1,13 @@
 import { array, defineApi, errorCode, int32, int64, string } from '../schema.ts'
 
+/**
+ * The end of a leader epoch in a log: how followers and consumers find where two logs part ways (KIP-101, KIP-279,
+ * KIP-320).
+ *
+ * Added: v1 epoch of the answer; v2 leader epoch check, throttle time; v3 replica id; v4 compact form.
+ *
+ * Not served: v0-v1, which Kafka 4 dropped.
+ */
 export const offsetForLeaderEpoch = defineApi({
   key: 23,
   name: 'OffsetForLeaderEpoch',

@@ -25,6 +25,14 @@ const addPartitionsToTxnTopicResult = {
   resultsByPartition: array('0+', addPartitionsToTxnPartitionResult),
 }
 
+/**
+ * Tells the transaction coordinator which partitions a transaction writes to (KIP-98). v4 and v5 are for brokers,
+ * which verify by them (KIP-890).
+ *
+ * Added: v3 compact form; v4 several transactions at once; v5 newer transaction errors.
+ *
+ * Not served yet.
+ */
 export const addPartitionsToTxn = defineApi({
   key: 24,
   name: 'AddPartitionsToTxn',

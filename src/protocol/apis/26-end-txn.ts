@@ -1,5 +1,13 @@
 import { bool, defineApi, errorCode, int16, int32, int64, string } from '../schema.ts'
 
+/**
+ * Commits or aborts a transaction (KIP-98).
+ *
+ * Added: v2 PRODUCER_FENCED (KIP-588); v3 compact form; v4 newer transaction errors; v5 the epoch is raised by each
+ * transaction and answered (KIP-890).
+ *
+ * Not served yet.
+ */
 export const endTxn = defineApi({
   key: 26,
   name: 'EndTxn',

@@ -11,6 +11,13 @@ import {
   string,
 } from '../schema.ts'
 
+/**
+ * The transaction coordinator has partition leaders write commit or abort markers (KIP-98). Between brokers.
+ *
+ * Added: v1 compact form; v2 transaction version (KIP-1228).
+ *
+ * Not served yet.
+ */
 export const writeTxnMarkers = defineApi({
   key: 27,
   name: 'WriteTxnMarkers',

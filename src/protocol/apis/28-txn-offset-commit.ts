@@ -1,5 +1,13 @@
 import { array, defineApi, errorCode, int16, int32, int64, string } from '../schema.ts'
 
+/**
+ * Commits a group's offsets as part of a transaction (KIP-98, KIP-447).
+ *
+ * Added: v2 leader epoch (KIP-320); v3 compact form, member and generation (KIP-447); v4 newer transaction errors;
+ * v5 adds the group to the transaction by itself (KIP-890).
+ *
+ * Not served yet.
+ */
 export const txnOffsetCommit = defineApi({
   key: 28,
   name: 'TxnOffsetCommit',

@@ -1,5 +1,12 @@
 import { array, defineApi, errorCode, int8, int32, string } from '../schema.ts'
 
+/**
+ * Lists access rules that a filter matches.
+ *
+ * Added: v1 pattern types (KIP-290); v2 compact form; v3 the resource type USER (KIP-373).
+ *
+ * Not served yet.
+ */
 export const describeAcls = defineApi({
   key: 29,
   name: 'DescribeAcls',

@@ -1,5 +1,12 @@
 import { array, defineApi, errorCode, int8, int32, string } from '../schema.ts'
 
+/**
+ * Deletes access rules that filters match, and names them.
+ *
+ * Added: v1 pattern types (KIP-290); v2 compact form; v3 the resource type USER (KIP-373).
+ *
+ * Not served yet.
+ */
 export const deleteAcls = defineApi({
   key: 31,
   name: 'DeleteAcls',

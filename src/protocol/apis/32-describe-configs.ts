@@ -1,5 +1,12 @@
 import { array, bool, defineApi, errorCode, int8, int32, string, strings } from '../schema.ts'
 
+/**
+ * Settings of topics, brokers, groups and client-metrics subscriptions, and where each value comes from (KIP-133).
+ *
+ * Added: v1 sources and synonyms instead of a flag (KIP-226); v3 types and documentation (KIP-569); v4 compact form.
+ *
+ * Not served: v0, which Kafka 4 dropped.
+ */
 export const describeConfigs = defineApi({
   key: 32,
   name: 'DescribeConfigs',

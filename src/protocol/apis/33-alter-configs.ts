@@ -1,5 +1,11 @@
 import { array, bool, defineApi, errorCode, int8, int32, string } from '../schema.ts'
 
+/**
+ * Replaces all dynamic settings of topics or brokers (KIP-133). Whoever sends it means IncrementalAlterConfigs, most
+ * times.
+ *
+ * Added: v2 compact form.
+ */
 export const alterConfigs = defineApi({
   key: 33,
   name: 'AlterConfigs',

@@ -1,5 +1,12 @@
 import { array, defineApi, errorCode, int32, int32s, string } from '../schema.ts'
 
+/**
+ * Moves replicas from one log directory of a broker to another (KIP-113).
+ *
+ * Added: v2 compact form.
+ *
+ * Not served yet.
+ */
 export const alterReplicaLogDirs = defineApi({
   key: 34,
   name: 'AlterReplicaLogDirs',

@@ -1,5 +1,13 @@
 import { array, bool, defineApi, errorCode, int32, int32s, int64, string } from '../schema.ts'
 
+/**
+ * Log directories of a broker, and the size of each partition in them (KIP-113).
+ *
+ * Added: v2 compact form; v3 error for the whole answer; v4 size of the file systems (KIP-827); v5 cordoned
+ * directories (KIP-1066).
+ *
+ * Not served: v0, which Kafka 4 dropped.
+ */
 export const describeLogDirs = defineApi({
   key: 35,
   name: 'DescribeLogDirs',

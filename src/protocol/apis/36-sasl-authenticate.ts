@@ -1,5 +1,12 @@
 import { bytes, defineApi, errorCode, int64, string } from '../schema.ts'
 
+/**
+ * Carries the bytes of a SASL mechanism after SaslHandshake v1 (KIP-152).
+ *
+ * Added: v1 lifetime of the session (KIP-368); v2 compact form.
+ *
+ * Not served yet.
+ */
 export const saslAuthenticate = defineApi({
   key: 36,
   name: 'SaslAuthenticate',

@@ -1,5 +1,10 @@
 import { array, bool, defineApi, errorCode, int32, int32s, string } from '../schema.ts'
 
+/**
+ * Adds partitions to topics (KIP-195).
+ *
+ * Added: v2 compact form; v3 quota errors (KIP-599).
+ */
 export const createPartitions = defineApi({
   key: 37,
   name: 'CreatePartitions',

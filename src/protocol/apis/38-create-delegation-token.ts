@@ -1,5 +1,12 @@
 import { array, bytes, defineApi, errorCode, int32, int64, string } from '../schema.ts'
 
+/**
+ * Makes a delegation token, with which a program may sign in as its owner (KIP-48).
+ *
+ * Added: v2 compact form; v3 for another owner than the asking one (KIP-373).
+ *
+ * Not served yet.
+ */
 export const createDelegationToken = defineApi({
   key: 38,
   name: 'CreateDelegationToken',

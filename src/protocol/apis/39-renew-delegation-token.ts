@@ -1,5 +1,12 @@
 import { bytes, defineApi, errorCode, int32, int64 } from '../schema.ts'
 
+/**
+ * Renews a delegation token until its longest lifetime (KIP-48).
+ *
+ * Added: v2 compact form.
+ *
+ * Not served yet.
+ */
 export const renewDelegationToken = defineApi({
   key: 39,
   name: 'RenewDelegationToken',

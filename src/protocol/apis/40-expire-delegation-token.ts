@@ -1,5 +1,12 @@
 import { bytes, defineApi, errorCode, int32, int64 } from '../schema.ts'
 
+/**
+ * Ends a delegation token, at once or at a time (KIP-48).
+ *
+ * Added: v2 compact form.
+ *
+ * Not served yet.
+ */
 export const expireDelegationToken = defineApi({
   key: 40,
   name: 'ExpireDelegationToken',

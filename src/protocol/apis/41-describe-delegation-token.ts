@@ -1,5 +1,12 @@
 import { array, bytes, defineApi, errorCode, int32, int64, string } from '../schema.ts'
 
+/**
+ * Lists delegation tokens by owner (KIP-48).
+ *
+ * Added: v2 compact form; v3 who asked for them (KIP-373).
+ *
+ * Not served yet.
+ */
 export const describeDelegationToken = defineApi({
   key: 41,
   name: 'DescribeDelegationToken',

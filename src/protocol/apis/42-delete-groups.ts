@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int32, string, strings } from '../schema.ts'
 
+/**
+ * Deletes empty groups with their offsets (KIP-229).
+ *
+ * Added: v2 compact form.
+ */
 export const deleteGroups = defineApi({
   key: 42,
   name: 'DeleteGroups',

@@ -1,5 +1,10 @@
 import { array, bool, defineApi, errorCode, int8, int32, string } from '../schema.ts'
 
+/**
+ * Sets, deletes, appends to or subtracts from single settings, and leaves the others alone (KIP-339).
+ *
+ * Added: v1 compact form.
+ */
 export const incrementalAlterConfigs = defineApi({
   key: 44,
   name: 'IncrementalAlterConfigs',

@@ -1,5 +1,8 @@
 import { array, defineApi, errorCode, int32, string } from '../schema.ts'
 
+/**
+ * Forgets a group's offsets of partitions that it does not subscribe to any more (KIP-496). Never in compact form.
+ */
 export const offsetDelete = defineApi({
   key: 47,
   name: 'OffsetDelete',

@@ -1,5 +1,12 @@
 import { array, bool, defineApi, errorCode, float64, int32, string } from '../schema.ts'
 
+/**
+ * Sets and removes quotas by user, client id and address (KIP-546).
+ *
+ * Added: v1 compact form.
+ *
+ * Not served yet.
+ */
 export const alterClientQuotas = defineApi({
   key: 49,
   name: 'AlterClientQuotas',

@@ -1,5 +1,11 @@
 import { array, bytes, defineApi, errorCode, int8, int32, string } from '../schema.ts'
 
+/**
+ * Sets and removes SCRAM credentials, salted by the client (KIP-554). librdkafka 2.16 sends a byte too many behind
+ * the body.
+ *
+ * Not served yet.
+ */
 export const alterUserScramCredentials = defineApi({
   key: 51,
   name: 'AlterUserScramCredentials',

@@ -1,5 +1,12 @@
 import { array, bool, defineApi, errorCode, int32, int64, string, uint16, uuid } from '../schema.ts'
 
+/**
+ * A candidate asks for votes in Kafka's metadata quorum (KIP-595).
+ *
+ * Added: v1 directory ids (KIP-853); v2 asks beforehand whether it could win (KIP-996).
+ *
+ * Not served: LMQ's metadata log has no voters of its own.
+ */
 export const vote = defineApi({
   key: 52,
   name: 'Vote',

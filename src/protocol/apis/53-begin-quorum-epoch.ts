@@ -1,5 +1,12 @@
 import { array, defineApi, errorCode, int32, string, uint16, uuid } from '../schema.ts'
 
+/**
+ * A new leader of the metadata quorum announces itself (KIP-595).
+ *
+ * Added: v1 compact form, directory ids, endpoints (KIP-853).
+ *
+ * Not served: LMQ's metadata log has no voters of its own.
+ */
 export const beginQuorumEpoch = defineApi({
   key: 53,
   name: 'BeginQuorumEpoch',

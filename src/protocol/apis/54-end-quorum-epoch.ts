@@ -1,5 +1,12 @@
 import { array, defineApi, errorCode, int32, int32s, string, uint16, uuid } from '../schema.ts'
 
+/**
+ * A leader of the metadata quorum steps down and names who could follow (KIP-595).
+ *
+ * Added: v1 compact form, directory ids, endpoints (KIP-853).
+ *
+ * Not served: LMQ's metadata log has no voters of its own.
+ */
 export const endQuorumEpoch = defineApi({
   key: 54,
   name: 'EndQuorumEpoch',

@@ -1,5 +1,14 @@
 import { array, defineApi, errorCode, int8, int32, int32s, int64, string, uuid } from '../schema.ts'
 
+/**
+ * A partition leader asks the controller to change the in-sync replicas; refused when its partition epoch is old
+ * (KIP-497).
+ *
+ * Added: v1 recovery after an unclean election (KIP-704); v2 topics by id; v3 broker epochs of the replicas
+ * (KIP-903).
+ *
+ * Not served: it is for brokers and controllers, and there is one broker so far.
+ */
 export const alterPartition = defineApi({
   key: 56,
   name: 'AlterPartition',

@@ -11,6 +11,13 @@ import {
   uuid,
 } from '../schema.ts'
 
+/**
+ * Reads a snapshot of the metadata log in pieces (KIP-630).
+ *
+ * Added: v1 directory id, endpoints (KIP-853).
+ *
+ * Not served: LMQ's metadata log has no voters of its own.
+ */
 export const fetchSnapshot = defineApi({
   key: 59,
   name: 'FetchSnapshot',

@@ -1,5 +1,10 @@
 import { array, bool, defineApi, errorCode, int8, int32, string } from '../schema.ts'
 
+/**
+ * Cluster id, controller and brokers, without topics (KIP-700).
+ *
+ * Added: v1 endpoints of controllers (KIP-919); v2 fenced brokers (KIP-1073).
+ */
 export const describeCluster = defineApi({
   key: 60,
   name: 'DescribeCluster',

@@ -1,5 +1,6 @@
 import { array, defineApi, errorCode, int32, int32s, int64, string } from '../schema.ts'
 
+/** Producers that have state in partitions: ids, epochs, last sequences, open transactions (KIP-664). */
 export const describeProducers = defineApi({
   key: 61,
   name: 'DescribeProducers',

@@ -1,5 +1,13 @@
 import { bool, defineApi, errorCode, int32, int64, uuids } from '../schema.ts'
 
+/**
+ * A broker tells the controller that it is alive and how far it has read the metadata; asks to be unfenced or to
+ * shut down (KIP-631).
+ *
+ * Added: v1 offline directories (KIP-858); v2 cordoned directories (KIP-1066).
+ *
+ * Not served: it is for brokers and controllers, and there is one broker so far.
+ */
 export const brokerHeartbeat = defineApi({
   key: 63,
   name: 'BrokerHeartbeat',

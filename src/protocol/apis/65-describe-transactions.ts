@@ -10,6 +10,11 @@ import {
   strings,
 } from '../schema.ts'
 
+/**
+ * State of transactions by transactional id (KIP-664).
+ *
+ * Not served yet.
+ */
 export const describeTransactions = defineApi({
   key: 65,
   name: 'DescribeTransactions',

@@ -1,5 +1,12 @@
 import { array, defineApi, errorCode, int32, int64, int64s, string, strings } from '../schema.ts'
 
+/**
+ * Transactions that this broker coordinates (KIP-664).
+ *
+ * Added: v1 by duration (KIP-994); v2 by a pattern of the id (KIP-1152).
+ *
+ * Not served yet.
+ */
 export const listTransactions = defineApi({
   key: 66,
   name: 'ListTransactions',

@@ -1,5 +1,10 @@
 import { defineApi, errorCode, int32, int64 } from '../schema.ts'
 
+/**
+ * A broker asks the controller for a block of producer ids (KIP-730).
+ *
+ * Not served: it is for brokers and controllers, and there is one broker so far.
+ */
 export const allocateProducerIds = defineApi({
   key: 67,
   name: 'AllocateProducerIds',

@@ -15,6 +15,14 @@ const topicPartitions = {
   partitions: int32s('0+'),
 }
 
+/**
+ * A member of a consumer group of the next-generation protocol reports what it holds and subscribes to, and learns
+ * what to take or give up (KIP-848). Epoch 0 joins, -1 leaves, -2 leaves for a while as a static member.
+ *
+ * Added: v1 subscription by regular expression.
+ *
+ * Not served yet.
+ */
 export const consumerGroupHeartbeat = defineApi({
   key: 68,
   name: 'ConsumerGroupHeartbeat',

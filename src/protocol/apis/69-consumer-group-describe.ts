@@ -22,6 +22,13 @@ const assignment = {
   topicPartitions: array('0+', topicPartitions),
 }
 
+/**
+ * Members and assignments of groups of the next-generation protocol (KIP-848).
+ *
+ * Added: v1 classic or new kind of each member (KIP-1099).
+ *
+ * Not served yet.
+ */
 export const consumerGroupDescribe = defineApi({
   key: 69,
   name: 'ConsumerGroupDescribe',

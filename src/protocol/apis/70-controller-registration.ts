@@ -1,5 +1,10 @@
 import { array, bool, defineApi, errorCode, int16, int32, string, uint16, uuid } from '../schema.ts'
 
+/**
+ * A controller registers its endpoints and features (KIP-919).
+ *
+ * Not served: it is for brokers and controllers, and there is one broker so far.
+ */
 export const controllerRegistration = defineApi({
   key: 70,
   name: 'ControllerRegistration',

@@ -1,5 +1,11 @@
 import { bool, defineApi, errorCode, int8s, int32, strings, uuid } from '../schema.ts'
 
+/**
+ * Asks which metrics of the client the cluster wants, and how often (KIP-714). Advertised only where something
+ * receives them.
+ *
+ * Not served yet.
+ */
 export const getTelemetrySubscriptions = defineApi({
   key: 71,
   name: 'GetTelemetrySubscriptions',

@@ -1,5 +1,10 @@
 import { bool, bytes, defineApi, errorCode, int8, int32, uuid } from '../schema.ts'
 
+/**
+ * A client pushes its metrics, in OpenTelemetry's encoding (KIP-714). Advertised only where something receives them.
+ *
+ * Not served yet.
+ */
 export const pushTelemetry = defineApi({
   key: 72,
   name: 'PushTelemetry',

@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int32, int64, uuid } from '../schema.ts'
 
+/**
+ * A broker tells the controller in which log directories its replicas lie (KIP-858).
+ *
+ * Not served: it is for brokers and controllers, and there is one broker so far.
+ */
 export const assignReplicasToDirs = defineApi({
   key: 73,
   name: 'AssignReplicasToDirs',

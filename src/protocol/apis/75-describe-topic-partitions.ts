@@ -10,6 +10,7 @@ import {
   uuid,
 } from '../schema.ts'
 
+/** Partitions of topics page by page, with eligible leader replicas (KIP-966). */
 export const describeTopicPartitions = defineApi({
   key: 75,
   name: 'DescribeTopicPartitions',

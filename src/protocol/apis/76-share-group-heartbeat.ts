@@ -15,6 +15,12 @@ const topicPartitions = {
   partitions: int32s('0+'),
 }
 
+/**
+ * A member of a share group reports that it is alive and what it subscribes to, and learns its partitions (KIP-932).
+ * v0 was unstable and is gone.
+ *
+ * Not served yet.
+ */
 export const shareGroupHeartbeat = defineApi({
   key: 76,
   name: 'ShareGroupHeartbeat',

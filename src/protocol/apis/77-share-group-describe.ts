@@ -21,6 +21,11 @@ const assignment = {
   topicPartitions: array('0+', topicPartitions),
 }
 
+/**
+ * Members and assignments of share groups (KIP-932). v0 was unstable and is gone.
+ *
+ * Not served yet.
+ */
 export const shareGroupDescribe = defineApi({
   key: 77,
   name: 'ShareGroupDescribe',

@@ -15,6 +15,14 @@ import {
   uuid,
 } from '../schema.ts'
 
+/**
+ * A member of a share group acquires records and acknowledges earlier ones; in sessions, as Fetch (KIP-932). v0 was
+ * unstable and is gone.
+ *
+ * Added: v2 how much to acquire (KIP-1206), renewed locks (KIP-1222).
+ *
+ * Not served yet.
+ */
 export const shareFetch = defineApi({
   key: 78,
   name: 'ShareFetch',

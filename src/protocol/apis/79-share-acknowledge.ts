@@ -11,6 +11,13 @@ import {
   uuid,
 } from '../schema.ts'
 
+/**
+ * A member of a share group accepts, releases or rejects records (KIP-932). v0 was unstable and is gone.
+ *
+ * Added: v2 renewed locks and how long they hold (KIP-1222).
+ *
+ * Not served yet.
+ */
 export const shareAcknowledge = defineApi({
   key: 79,
   name: 'ShareAcknowledge',

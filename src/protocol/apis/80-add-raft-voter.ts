@@ -1,5 +1,12 @@
 import { array, bool, defineApi, errorCode, int32, string, uint16, uuid } from '../schema.ts'
 
+/**
+ * Adds a controller to the voters of the metadata quorum (KIP-853).
+ *
+ * Added: v1 answers before or after the change is committed (KIP-1186).
+ *
+ * Not served yet.
+ */
 export const addRaftVoter = defineApi({
   key: 80,
   name: 'AddRaftVoter',

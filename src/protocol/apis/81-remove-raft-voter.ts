@@ -1,5 +1,10 @@
 import { defineApi, errorCode, int32, string, uuid } from '../schema.ts'
 
+/**
+ * Removes a controller from the voters of the metadata quorum (KIP-853).
+ *
+ * Not served yet.
+ */
 export const removeRaftVoter = defineApi({
   key: 81,
   name: 'RemoveRaftVoter',

@@ -10,6 +10,11 @@ import {
   uuid,
 } from '../schema.ts'
 
+/**
+ * A voter of the metadata quorum reports its endpoints and versions (KIP-853).
+ *
+ * Not served: LMQ's metadata log has no voters of its own.
+ */
 export const updateRaftVoter = defineApi({
   key: 82,
   name: 'UpdateRaftVoter',

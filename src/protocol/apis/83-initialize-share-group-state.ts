@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int32, int64, string, uuid } from '../schema.ts'
 
+/**
+ * The group coordinator has the share coordinator begin the state of share partitions (KIP-932). Between brokers.
+ *
+ * Not served yet.
+ */
 export const initializeShareGroupState = defineApi({
   key: 83,
   name: 'InitializeShareGroupState',

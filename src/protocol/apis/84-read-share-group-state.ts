@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int8, int16, int32, int64, string, uuid } from '../schema.ts'
 
+/**
+ * A share-partition leader reads the state of its partition from the share coordinator (KIP-932). Between brokers.
+ *
+ * Not served yet.
+ */
 export const readShareGroupState = defineApi({
   key: 84,
   name: 'ReadShareGroupState',

@@ -1,5 +1,13 @@
 import { array, defineApi, errorCode, int8, int16, int32, int64, string, uuid } from '../schema.ts'
 
+/**
+ * A share-partition leader has the share coordinator store state: start offset and batches of records by their
+ * delivery state (KIP-932). Between brokers.
+ *
+ * Added: v1 count of records done beyond the start (KIP-1226).
+ *
+ * Not served yet.
+ */
 export const writeShareGroupState = defineApi({
   key: 85,
   name: 'WriteShareGroupState',

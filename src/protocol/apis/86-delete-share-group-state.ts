@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int32, string, uuid } from '../schema.ts'
 
+/**
+ * The group coordinator has the share coordinator forget the state of share partitions (KIP-932). Between brokers.
+ *
+ * Not served yet.
+ */
 export const deleteShareGroupState = defineApi({
   key: 86,
   name: 'DeleteShareGroupState',

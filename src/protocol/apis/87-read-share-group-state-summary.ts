@@ -1,5 +1,12 @@
 import { array, defineApi, errorCode, int32, int64, string, uuid } from '../schema.ts'
 
+/**
+ * Start offsets of share partitions without the batches (KIP-932). Between brokers.
+ *
+ * Added: v1 count of records done beyond the start (KIP-1226).
+ *
+ * Not served yet.
+ */
 export const readShareGroupStateSummary = defineApi({
   key: 87,
   name: 'ReadShareGroupStateSummary',

@@ -53,6 +53,11 @@ const topicPartition = {
   partitions: int32s('0+'),
 }
 
+/**
+ * A member of a Streams group reports its tasks, clock and topology, and learns its assignment (KIP-1071).
+ *
+ * Not served yet.
+ */
 export const streamsGroupHeartbeat = defineApi({
   key: 88,
   name: 'StreamsGroupHeartbeat',

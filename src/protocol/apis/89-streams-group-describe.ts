@@ -47,6 +47,11 @@ const topicInfo = {
   topicConfigs: array('0+', keyValue),
 }
 
+/**
+ * Members, tasks and topology of Streams groups (KIP-1071).
+ *
+ * Not served yet.
+ */
 export const streamsGroupDescribe = defineApi({
   key: 89,
   name: 'StreamsGroupDescribe',

@@ -1,5 +1,12 @@
 import { array, defineApi, errorCode, int32, int32s, int64, string, uuid } from '../schema.ts'
 
+/**
+ * Start offsets of share groups, by partition (KIP-932).
+ *
+ * Added: v1 lag (KIP-1226).
+ *
+ * Not served yet.
+ */
 export const describeShareGroupOffsets = defineApi({
   key: 90,
   name: 'DescribeShareGroupOffsets',

@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int32, int64, string, uuid } from '../schema.ts'
 
+/**
+ * Sets the start offsets of an empty share group (KIP-932).
+ *
+ * Not served yet.
+ */
 export const alterShareGroupOffsets = defineApi({
   key: 91,
   name: 'AlterShareGroupOffsets',

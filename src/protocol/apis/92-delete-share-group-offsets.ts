@@ -1,5 +1,10 @@
 import { array, defineApi, errorCode, int32, string, uuid } from '../schema.ts'
 
+/**
+ * Forgets a share group's offsets of topics (KIP-932).
+ *
+ * Not served yet.
+ */
 export const deleteShareGroupOffsets = defineApi({
   key: 92,
   name: 'DeleteShareGroupOffsets',

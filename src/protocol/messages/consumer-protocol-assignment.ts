@@ -1,5 +1,6 @@
 import { array, bytes, defineMessage, int32s, string } from '../schema.ts'
 
+/** What a classic consumer gets as its assignment in SyncGroup. An int16 with the version stands before it. */
 export const consumerProtocolAssignment = defineMessage({
   name: 'ConsumerProtocolAssignment',
   versions: '0-3',

@@ -1,5 +1,6 @@
 import { defineMessage, int16 } from '../schema.ts'
 
+/** Control record: the version of Kafka's metadata quorum (KIP-853). */
 export const kRaftVersionRecord = defineMessage({
   name: 'KRaftVersionRecord',
   versions: '0',

@@ -5,6 +5,7 @@ const voter = {
   voterDirectoryId: uuid('1+'),
 }
 
+/** Control record: a leader of Kafka's metadata quorum begins its epoch (KIP-595). */
 export const leaderChangeMessage = defineMessage({
   name: 'LeaderChangeMessage',
   versions: '0-1',

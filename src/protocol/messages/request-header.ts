@@ -1,5 +1,9 @@
 import { defineMessage, int16, int32, string } from '../schema.ts'
 
+/**
+ * What stands before every request. v1 for requests in the plain form, v2 for the compact form (KIP-482); the client
+ * id stays plain in both. v0 was ControlledShutdown's alone.
+ */
 export const requestHeader = defineMessage({
   name: 'RequestHeader',
   versions: '0-2',

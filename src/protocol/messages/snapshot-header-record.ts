@@ -1,5 +1,6 @@
 import { defineMessage, int16, int64 } from '../schema.ts'
 
+/** Control record: the beginning of a snapshot of Kafka's metadata (KIP-630). */
 export const snapshotHeaderRecord = defineMessage({
   name: 'SnapshotHeaderRecord',
   versions: '0',

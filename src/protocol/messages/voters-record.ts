@@ -1,5 +1,6 @@
 import { array, defineMessage, int16, int32, string, struct, uint16, uuid } from '../schema.ts'
 
+/** Control record: the voters of Kafka's metadata quorum with their endpoints (KIP-853). */
 export const votersRecord = defineMessage({
   name: 'VotersRecord',
   versions: '0',

@@ -6,6 +6,10 @@ const topicPartitions = {
   assignmentEpochs: int32s('0+', { nullable: '0+', tag: 0, default: null }),
 }
 
+/**
+ * Value of key 8 of `__consumer_offsets`: the partitions that a member has, and those it still has to give up
+ * (KIP-848).
+ */
 export const consumerGroupCurrentMemberAssignmentValue = defineMessage({
   name: 'ConsumerGroupCurrentMemberAssignmentValue',
   versions: '0',

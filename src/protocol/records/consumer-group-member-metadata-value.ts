@@ -1,5 +1,9 @@
 import { array, bytes, defineMessage, int32, string, strings, struct } from '../schema.ts'
 
+/**
+ * Value of key 5 of `__consumer_offsets`: what a member of a consumer group is and subscribes to (KIP-848). Classic
+ * members of a group in migration keep their protocols in it.
+ */
 export const consumerGroupMemberMetadataValue = defineMessage({
   name: 'ConsumerGroupMemberMetadataValue',
   versions: '0',

@@ -1,5 +1,6 @@
 import { defineMessage, int32, int64 } from '../schema.ts'
 
+/** Value of key 3 of `__consumer_offsets`: the epoch of a consumer group (KIP-848). */
 export const consumerGroupMetadataValue = defineMessage({
   name: 'ConsumerGroupMetadataValue',
   versions: '0',

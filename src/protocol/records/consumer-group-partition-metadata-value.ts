@@ -1,5 +1,9 @@
 import { array, defineMessage, int32, string, strings, uuid } from '../schema.ts'
 
+/**
+ * Value of key 4 of `__consumer_offsets`: the partitions of subscribed topics (KIP-848). Kafka 4.1 replaced it by
+ * the hash in the group's own record.
+ */
 export const consumerGroupPartitionMetadataValue = defineMessage({
   name: 'ConsumerGroupPartitionMetadataValue',
   versions: '0',

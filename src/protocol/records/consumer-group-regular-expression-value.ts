@@ -1,5 +1,8 @@
 import { defineMessage, int64, strings } from '../schema.ts'
 
+/**
+ * Value of key 16 of `__consumer_offsets`: the topics that a regular expression stood for, and when (KIP-848).
+ */
 export const consumerGroupRegularExpressionValue = defineMessage({
   name: 'ConsumerGroupRegularExpressionValue',
   versions: '0',

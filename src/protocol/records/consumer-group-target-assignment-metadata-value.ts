@@ -1,5 +1,6 @@
 import { defineMessage, int32, int64 } from '../schema.ts'
 
+/** Value of key 6 of `__consumer_offsets`: the epoch of the target assignment (KIP-848). */
 export const consumerGroupTargetAssignmentMetadataValue = defineMessage({
   name: 'ConsumerGroupTargetAssignmentMetadataValue',
   versions: '0',

@@ -1,5 +1,6 @@
 import { defineMessage, string } from '../schema.ts'
 
+/** Key 2 of `__consumer_offsets`: a classic group. */
 export const groupMetadataKey = defineMessage({
   name: 'GroupMetadataKey',
   versions: '0',

@@ -11,6 +11,10 @@ const memberMetadata = {
   assignment: bytes('0+'),
 }
 
+/**
+ * Value of key 2 of `__consumer_offsets`: a classic group with its members, after a rebalance. No value: the group
+ * is gone. v1 rebalance time-out, v2 time of the last change, v3 static members (KIP-345), v4 compact form.
+ */
 export const groupMetadataValue = defineMessage({
   name: 'GroupMetadataValue',
   versions: '0-4',

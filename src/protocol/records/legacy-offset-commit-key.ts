@@ -1,5 +1,6 @@
 import { defineMessage, int32, string } from '../schema.ts'
 
+/** Key 0 of `__consumer_offsets`: a group and partition, as releases before 0.9 wrote it. */
 export const legacyOffsetCommitKey = defineMessage({
   name: 'LegacyOffsetCommitKey',
   versions: '0',

@@ -1,5 +1,6 @@
 import { defineMessage, int32, string } from '../schema.ts'
 
+/** Key 1 of `__consumer_offsets`: a group and partition. */
 export const offsetCommitKey = defineMessage({
   name: 'OffsetCommitKey',
   versions: '0',

@@ -1,5 +1,9 @@
 import { defineMessage, int32, int64, string, uuid } from '../schema.ts'
 
+/**
+ * Value of key 1 of `__consumer_offsets`: what a group has committed for a partition. No value: the offset was
+ * deleted or has expired. v1 had an expiry time, v3 leader epoch (KIP-320), v4 compact form and topic id.
+ */
 export const offsetCommitValue = defineMessage({
   name: 'OffsetCommitValue',
   versions: '0-4',

@@ -5,6 +5,7 @@ const topicPartitions = {
   partitions: int32s('0+'),
 }
 
+/** Value of key 14 of `__consumer_offsets`: the partitions that a member has (KIP-932). */
 export const shareGroupCurrentMemberAssignmentValue = defineMessage({
   name: 'ShareGroupCurrentMemberAssignmentValue',
   versions: '0',

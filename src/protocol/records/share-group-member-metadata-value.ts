@@ -1,5 +1,6 @@
 import { defineMessage, string, strings } from '../schema.ts'
 
+/** Value of key 10 of `__consumer_offsets`: what a member of a share group is and subscribes to (KIP-932). */
 export const shareGroupMemberMetadataValue = defineMessage({
   name: 'ShareGroupMemberMetadataValue',
   versions: '0',

@@ -1,5 +1,6 @@
 import { defineMessage, int32, int64 } from '../schema.ts'
 
+/** Value of key 11 of `__consumer_offsets`: the epoch of a share group (KIP-932). */
 export const shareGroupMetadataValue = defineMessage({
   name: 'ShareGroupMetadataValue',
   versions: '0',

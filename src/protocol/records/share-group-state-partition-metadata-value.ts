@@ -11,6 +11,10 @@ const topicInfo = {
   topicName: string('0+'),
 }
 
+/**
+ * Value of key 15 of `__consumer_offsets`: which topics have state at the share coordinator, are getting it or
+ * losing it (KIP-932).
+ */
 export const shareGroupStatePartitionMetadataValue = defineMessage({
   name: 'ShareGroupStatePartitionMetadataValue',
   versions: '0',

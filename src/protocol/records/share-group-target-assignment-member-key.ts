@@ -1,5 +1,6 @@
 import { defineMessage, string } from '../schema.ts'
 
+/** Key 13 of `__consumer_offsets`: a member of a share group. */
 export const shareGroupTargetAssignmentMemberKey = defineMessage({
   name: 'ShareGroupTargetAssignmentMemberKey',
   versions: '0',

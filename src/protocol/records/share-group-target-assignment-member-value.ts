@@ -1,5 +1,6 @@
 import { array, defineMessage, int32s, uuid } from '../schema.ts'
 
+/** Value of key 13 of `__consumer_offsets`: the partitions that a member is to have (KIP-932). */
 export const shareGroupTargetAssignmentMemberValue = defineMessage({
   name: 'ShareGroupTargetAssignmentMemberValue',
   versions: '0',

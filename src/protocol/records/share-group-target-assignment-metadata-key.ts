@@ -1,5 +1,6 @@
 import { defineMessage, string } from '../schema.ts'
 
+/** Key 12 of `__consumer_offsets`: a share group. */
 export const shareGroupTargetAssignmentMetadataKey = defineMessage({
   name: 'ShareGroupTargetAssignmentMetadataKey',
   versions: '0',

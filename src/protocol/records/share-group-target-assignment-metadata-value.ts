@@ -1,5 +1,6 @@
 import { defineMessage, int32, int64 } from '../schema.ts'
 
+/** Value of key 12 of `__consumer_offsets`: the epoch of the target assignment (KIP-932). */
 export const shareGroupTargetAssignmentMetadataValue = defineMessage({
   name: 'ShareGroupTargetAssignmentMetadataValue',
   versions: '0',

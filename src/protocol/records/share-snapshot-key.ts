@@ -1,5 +1,6 @@
 import { defineMessage, int32, string, uuid } from '../schema.ts'
 
+/** Key 0 of `__share_group_state`: a share partition. */
 export const shareSnapshotKey = defineMessage({
   name: 'ShareSnapshotKey',
   versions: '0',

@@ -1,5 +1,6 @@
 import { array, defineMessage, int8, int16, int32, int64 } from '../schema.ts'
 
+/** Value of key 0 of `__share_group_state`: the whole state of a share partition (KIP-932). */
 export const shareSnapshotValue = defineMessage({
   name: 'ShareSnapshotValue',
   versions: '0',

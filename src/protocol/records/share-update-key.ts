@@ -1,5 +1,6 @@
 import { defineMessage, int32, string, uuid } from '../schema.ts'
 
+/** Key 1 of `__share_group_state`: a share partition. */
 export const shareUpdateKey = defineMessage({
   name: 'ShareUpdateKey',
   versions: '0',

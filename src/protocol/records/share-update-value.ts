@@ -1,5 +1,8 @@
 import { array, defineMessage, int8, int16, int32, int64 } from '../schema.ts'
 
+/**
+ * Value of key 1 of `__share_group_state`: what has changed since the last snapshot of a share partition (KIP-932).
+ */
 export const shareUpdateValue = defineMessage({
   name: 'ShareUpdateValue',
   versions: '0',

@@ -6,6 +6,10 @@ const taskIds = {
   assignmentEpochs: int32s('0+', { nullable: '0+', tag: 0, default: null }),
 }
 
+/**
+ * Value of key 22 of `__consumer_offsets`: the tasks that a member has, and those it still has to give up
+ * (KIP-1071).
+ */
 export const streamsGroupCurrentMemberAssignmentValue = defineMessage({
   name: 'StreamsGroupCurrentMemberAssignmentValue',
   versions: '0',

@@ -1,5 +1,6 @@
 import { defineMessage, string } from '../schema.ts'
 
+/** Key 19 of `__consumer_offsets`: a member of a Streams group. */
 export const streamsGroupMemberMetadataKey = defineMessage({
   name: 'StreamsGroupMemberMetadataKey',
   versions: '0',

@@ -10,6 +10,10 @@ const keyValue = {
   value: string('0+'),
 }
 
+/**
+ * Value of key 19 of `__consumer_offsets`: what a member of a Streams group is and where it can be reached
+ * (KIP-1071).
+ */
 export const streamsGroupMemberMetadataValue = defineMessage({
   name: 'StreamsGroupMemberMetadataValue',
   versions: '0',

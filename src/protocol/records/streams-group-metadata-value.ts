@@ -5,6 +5,10 @@ const lastAssignmentConfig = {
   value: string('0+'),
 }
 
+/**
+ * Value of key 17 of `__consumer_offsets`: the epoch of a Streams group, and the settings of its last assignment
+ * (KIP-1071).
+ */
 export const streamsGroupMetadataValue = defineMessage({
   name: 'StreamsGroupMetadataValue',
   versions: '0',

@@ -5,6 +5,7 @@ const taskIds = {
   partitions: int32s('0+'),
 }
 
+/** Value of key 21 of `__consumer_offsets`: the tasks that a member is to have (KIP-1071). */
 export const streamsGroupTargetAssignmentMemberValue = defineMessage({
   name: 'StreamsGroupTargetAssignmentMemberValue',
   versions: '0',

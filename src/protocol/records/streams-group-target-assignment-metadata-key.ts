@@ -1,5 +1,6 @@
 import { defineMessage, string } from '../schema.ts'
 
+/** Key 20 of `__consumer_offsets`: a Streams group. */
 export const streamsGroupTargetAssignmentMetadataKey = defineMessage({
   name: 'StreamsGroupTargetAssignmentMetadataKey',
   versions: '0',

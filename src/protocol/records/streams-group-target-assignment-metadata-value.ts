@@ -1,5 +1,6 @@
 import { defineMessage, int32, int64 } from '../schema.ts'
 
+/** Value of key 20 of `__consumer_offsets`: the epoch of the target assignment (KIP-1071). */
 export const streamsGroupTargetAssignmentMetadataValue = defineMessage({
   name: 'StreamsGroupTargetAssignmentMetadataValue',
   versions: '0',

@@ -12,6 +12,9 @@ const topicInfo = {
   topicConfigs: array('0+', topicConfig),
 }
 
+/**
+ * Value of key 23 of `__consumer_offsets`: the subtopologies of a Streams program with their topics (KIP-1071).
+ */
 export const streamsGroupTopologyValue = defineMessage({
   name: 'StreamsGroupTopologyValue',
   versions: '0',

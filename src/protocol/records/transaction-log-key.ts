@@ -1,5 +1,6 @@
 import { defineMessage, string } from '../schema.ts'
 
+/** Key 0 of `__transaction_state`: a transactional id. */
 export const transactionLogKey = defineMessage({
   name: 'TransactionLogKey',
   versions: '0',

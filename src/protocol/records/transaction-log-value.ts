@@ -1,5 +1,9 @@
 import { array, defineMessage, int8, int16, int32, int32s, int64, string } from '../schema.ts'
 
+/**
+ * Value of key 0 of `__transaction_state`: the state of a transactional id: producer, status, partitions of the open
+ * transaction (KIP-98). v1 compact form, and the ids before and after this one (KIP-890).
+ */
 export const transactionLogValue = defineMessage({
   name: 'TransactionLogValue',
   versions: '0-1',
