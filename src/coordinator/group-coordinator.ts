@@ -178,7 +178,7 @@ export class GroupCoordinator {
       return refusedJoin(ErrorCode.INVALID_SESSION_TIMEOUT, memberId)
     }
     const shard = this.#shardOf(groupId)
-    if (typeof shard === 'number') return refusedJoin(shard, memberId)
+    if (typeof shard === 'number') return refusedJoin(shard, '')
     return shard.join(groupId, {
       memberId,
       groupInstanceId: request.groupInstanceId,

@@ -1,7 +1,7 @@
 /** FindCoordinator: which broker serves a group; makes `__consumer_offsets` when the first client asks. */
 import type { Io } from '../../io/io.ts'
 import type { findCoordinator } from '../../protocol/apis/10-find-coordinator.ts'
-import { ErrorCode, errorName } from '../../protocol/error-code.ts'
+import { ErrorCode } from '../../protocol/error-code.ts'
 import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
 import type { Client, Endpoint, OffsetsTopicPort } from '../ports.ts'
 import type { GroupShard } from './group-shard.ts'
@@ -77,6 +77,12 @@ export class CoordinatorFinder {
   }
 }
 
+const messages = new Map<ErrorCode, string>([
+  [ErrorCode.COORDINATOR_NOT_AVAILABLE, 'no broker coordinates this key now: try again'],
+  [ErrorCode.INVALID_REQUEST, 'this broker knows no coordinators of this type'],
+  [ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 'transactions are not served by this broker'],
+])
+
 function refusalOf(keyType: number, apiVersion: number): ErrorCode {
   if (keyType === KeyType.group) return ErrorCode.NONE
   // Transactions are not served yet; every client takes this one as final, none as "try again".
@@ -94,7 +100,8 @@ function batchAnswer(
   const coordinators = keys.map((key, index) => {
     const { errorCode, endpoint } = found[index] ?? { errorCode: ErrorCode.NONE, endpoint: NOBODY }
     const { brokerId, host, port } = endpoint
-    return { key, nodeId: brokerId, host, port, errorCode, errorMessage: '' }
+    const errorMessage = messages.get(errorCode) ?? ''
+    return { key, nodeId: brokerId, host, port, errorCode, errorMessage }
   })
   return { errorCode: 0, errorMessage: null, nodeId: 0, host: '', port: 0, coordinators }
 }
@@ -102,6 +109,6 @@ function batchAnswer(
 function singleAnswer(found: Found | undefined): ResponseInput<typeof findCoordinator> {
   const { errorCode, endpoint } = found ?? { errorCode: ErrorCode.NONE, endpoint: NOBODY }
   const { brokerId, host, port } = endpoint
-  const errorMessage = errorName(errorCode)
+  const errorMessage = messages.get(errorCode) ?? 'NONE'
   return { errorCode, errorMessage, nodeId: brokerId, host, port, coordinators: [] }
 }

@@ -66,8 +66,9 @@ export class OffsetRequests {
     if (topics.some(({ partitions }) => partitions.some((each) => each.errorCode === 0))) {
       await this.#commitKnown(request, topics, client)
     }
+    const answered = topics.filter(({ partitions }) => partitions.length > 0)
     return {
-      topics: topics.map(({ name, topicId, partitions }) => ({
+      topics: answered.map(({ name, topicId, partitions }) => ({
         name,
         topicId: isById ? topicId : ZERO_UUID,
         partitions: partitions.map(({ asked, errorCode }) => ({
