@@ -1,0 +1,81 @@
+// The client libraries under test: a program of its own for Python, Go and Java (one JSON command a line, one JSON answer a
+// line), a plain object for kafkajs.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { repositoryRoot } from '../../tools/repository-root.ts'
+import { type Answer, type ClientName, checked, type Driver } from './driver.ts'
+import { createKafkajsDriver } from './kafkajs-driver.ts'
+import { tool } from './tools.ts'
+
+type Starter = (bootstrap: string) => Driver | undefined
+
+const starters: Record<ClientName, Starter> = {
+  kafkajs: createKafkajsDriver,
+  'confluent-kafka (Python)': (bootstrap) => {
+    const python = tool('python')
+    const script = join(repositoryRoot(import.meta.url), 'test', 'compat', 'python', 'driver.py')
+    return (
+      python &&
+      spawned('confluent-kafka (Python)', python.version, python.path, [script, bootstrap])
+    )
+  },
+  'franz-go (Go)': (bootstrap) => {
+    const go = tool('go')
+    return go && spawned('franz-go (Go)', go.version, go.path, [bootstrap])
+  },
+  Java: (bootstrap) => {
+    const java = tool('java')
+    return (
+      java && spawned('Java', java.version, java.path, [...javaArgs(java), 'Driver', bootstrap])
+    )
+  },
+}
+
+/** Flags for a JVM that lives for seconds: no time for the optimizing compiler, quiet logs. */
+export function javaArgs(java: { readonly classpath?: string }): string[] {
+  return [
+    '-XX:TieredStopAtLevel=1',
+    '-XX:+UseSerialGC',
+    '-Xshare:auto',
+    '-Dorg.slf4j.simpleLogger.defaultLogLevel=error',
+    '-cp',
+    java.classpath ?? '',
+  ]
+}
+
+/** @returns undefined where the client's language is not on this machine */
+export function startDriver(client: ClientName, bootstrap: string): Driver | undefined {
+  return starters[client](bootstrap)
+}
+
+function spawned(client: ClientName, version: string, program: string, args: string[]): Driver {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  const waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void }[] = []
+  let stderr = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr = `${stderr}${chunk.toString()}`.slice(-4000)
+  })
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    if (line.startsWith('{')) waiting.shift()?.resolve(JSON.parse(line) as Answer)
+  })
+  child.on('close', (code) => {
+    const error = new Error(`the ${client} driver ended with ${code}: ${stderr}`)
+    for (const each of waiting.splice(0)) each.reject(error)
+  })
+  const call = async (command: string, args: object = {}) => {
+    if (child.exitCode !== null) throw new Error(`the ${client} driver is gone: ${stderr}`)
+    const answered = new Promise<Answer>((resolve, reject) => waiting.push({ resolve, reject }))
+    child.stdin.write(`${JSON.stringify({ do: command, ...args })}\n`)
+    return checked(command, await answered)
+  }
+  return { client, version, call, stop: () => ended(child) }
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve()
+    child.once('close', () => resolve())
+    child.kill('SIGKILL')
+  })
+}

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto'
+import { basename } from 'node:path'
+import t, { type Test } from 'tap'
+import { startTestBroker, type TestBroker } from './broker.ts'
+import { startDriver } from './client-drivers.ts'
+import { type ClientName, type Driver, Unsupported } from './driver.ts'
+import { MatrixNotes } from './matrix.ts'
+
+/** What a suite of checks needs: one client against one broker. */
+export type Context = {
+  readonly broker: TestBroker
+  readonly driver: Driver
+  /** A topic name that no other test uses, also on a broker that outlives the run. */
+  topic(): string
+  /** A test that shows one cell of the matrix. It is skipped where the client has no such call. */
+  feature(name: string, check: (t: Test) => Promise<unknown>): Promise<void>
+}
+
+export type Suite = (context: Context) => Promise<void>
+
+/** Runs suites with one client; the test file's name keeps its notes for the matrix apart. */
+export async function runSuites(client: ClientName, url: string, suites: readonly Suite[]) {
+  t.setTimeout(0) // the runner limits the file
+  const broker = await startTestBroker()
+  const driver = startDriver(client, broker.bootstrap)
+  if (!driver) {
+    await broker.stop()
+    t.pass('nothing to run', { skip: `${client} is missing` })
+    return
+  }
+  const notes = new MatrixNotes(client, driver.version)
+  t.teardown(async () => {
+    await driver.stop()
+    await broker.stop()
+    notes.write(basename(url).replace(/\.test\.[jt]s$/, ''))
+  })
+  const context = { broker, driver, topic: uniqueName, feature: featureOf(notes) }
+  for (const suite of suites) await suite(context)
+}
+
+/** A test that notes in the matrix how it went. */
+export function featureOf(notes: MatrixNotes) {
+  return async (name: string, check: (t: Test) => Promise<unknown>): Promise<void> => {
+    await t.test(name, async (t) => {
+      try {
+        await check(t)
+        notes.note(name, t.passing() ? 'yes' : 'no')
+      } catch (error) {
+        notes.note(name, error instanceof Unsupported ? 'none' : 'no')
+        if (error instanceof Unsupported)
+          t.pass(name, { skip: `the client cannot: ${error.message}` })
+        else t.error(error)
+      }
+    })
+  }
+}
+
+export const uniqueName = () => `t-${randomUUID().slice(0, 13)}`
+
+const pollMs = 50
+
+/** Waits until a check holds. @throws with the last value when it does not within the time, which is generous */
+export async function until<T>(
+  what: string,
+  read: () => Promise<T>,
+  holds: (value: T) => boolean,
+  patienceMs = 60_000,
+): Promise<T> {
+  const deadline = Date.now() + patienceMs
+  for (;;) {
+    const value = await read()
+    if (holds(value)) return value
+    if (Date.now() > deadline) {
+      throw new Error(`${what}: not within ${patienceMs} ms, last ${JSON.stringify(value)}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, pollMs))
+  }
+}

@@ -1,0 +1,47 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { repositoryRoot } from '../../tools/repository-root.ts'
+
+/** What test/tools/obtain.mjs found: a program and its version, or why it is missing. */
+export type Tool = {
+  readonly path: string
+  readonly version: string
+  readonly librdkafka?: string
+  readonly classpath?: string
+}
+
+type Found = Tool | { readonly missing: string; readonly skips: string }
+type ToolName = 'kcat' | 'python' | 'go' | 'java'
+
+const found = new Map<ToolName, Found>()
+
+/** @returns the tool, or undefined where this machine cannot have it: skip the test with `whyMissing` then */
+export function tool(name: ToolName): Tool | undefined {
+  const facts = factsOf(name)
+  return 'missing' in facts ? undefined : facts
+}
+
+export function whyMissing(name: ToolName): string {
+  const facts = factsOf(name)
+  return 'missing' in facts ? `${name} is missing` : ''
+}
+
+/** A test run has asked for all tools at once and says where it noted them; a file that is run alone asks itself. */
+function factsOf(name: ToolName): Found {
+  const known = found.get(name)
+  if (known) return known
+  const noted = process.env['LMQ_TOOLS']
+  const all = noted ? readFileSync(noted, 'utf8') : obtain(name)
+  const facts = (JSON.parse(all) as Record<string, Found>)[name] ?? {
+    missing: 'it was not asked for',
+    skips: name,
+  }
+  found.set(name, facts)
+  return facts
+}
+
+function obtain(name: ToolName): string {
+  const script = join(repositoryRoot(import.meta.url), 'test', 'tools', 'obtain.mjs')
+  return execFileSync(process.execPath, [script, '--json', name], { encoding: 'utf8' })
+}
