@@ -44,6 +44,7 @@ export function readEntry(
     if (diverged !== undefined) return diverged
   }
   const { fetchOffset } = entry
+  if (isGone(partition)) return failed(entry, ErrorCode.KAFKA_STORAGE_ERROR)
   if (fetchOffset < partition.logStartOffset || fetchOffset > partition.logEndOffset) {
     return failed(entry, ErrorCode.OFFSET_OUT_OF_RANGE)
   }
@@ -61,6 +62,9 @@ export function readEntry(
     : toAnswer(services, entry, partition, read)
 }
 
+/** Its log directory was closed after a disk error. */
+const isGone = ({ log }: Partition): boolean => log.state === 'offline' || log.state === 'closed'
+
 /** What an answer tells of a partition that was not read. */
 export function stateOfEntry(
   services: Services,
@@ -68,9 +72,9 @@ export function stateOfEntry(
   readCommitted: boolean,
 ): PartitionAnswer {
   const partition = partitionOf(services, entry)
-  return typeof partition === 'number'
-    ? failed(entry, partition)
-    : withState(entry, partition, NO_RECORDS, 0, readCommitted ? [] : null)
+  if (typeof partition === 'number') return failed(entry, partition)
+  if (isGone(partition)) return failed(entry, ErrorCode.KAFKA_STORAGE_ERROR)
+  return withState(entry, partition, NO_RECORDS, 0, readCommitted ? [] : null)
 }
 
 export function partitionOf(services: Services, entry: FetchEntry): Partition | ErrorCode {
@@ -134,12 +138,12 @@ function failed(entry: FetchEntry, errorCode: ErrorCode): PartitionAnswer {
  * epoch ends here, so that it can cut its own log back.
  */
 function checkDivergence(partition: Partition, entry: FetchEntry): PartitionAnswer | undefined {
-  const { epoch, endOffset } = partition.endOffsetForEpoch(entry.lastFetchedEpoch)
-  if (epoch < 0 || endOffset < 0 || entry.fetchOffset < partition.logStartOffset) {
+  const { leaderEpoch, endOffset } = partition.endOffsetForEpoch(entry.lastFetchedEpoch)
+  if (leaderEpoch < 0 || endOffset < 0 || entry.fetchOffset < partition.logStartOffset) {
     return failed(entry, ErrorCode.OFFSET_OUT_OF_RANGE)
   }
-  if (epoch >= entry.lastFetchedEpoch && endOffset >= entry.fetchOffset) return undefined
+  if (leaderEpoch >= entry.lastFetchedEpoch && endOffset >= entry.fetchOffset) return undefined
   const answer = withState(entry, partition, NO_RECORDS, 0, null)
-  answer.divergingEpoch = { epoch, endOffset }
+  answer.divergingEpoch = { epoch: leaderEpoch, endOffset }
   return answer
 }

@@ -40,6 +40,6 @@ function endOf(
   if (typeof found === 'number') return { partition: partitionIndex, errorCode: found }
   const errorCode = leaderEpochError(found, currentLeaderEpoch)
   if (errorCode !== ErrorCode.NONE) return { partition: partitionIndex, errorCode }
-  const { epoch, endOffset } = found.endOffsetForEpoch(asked)
-  return { partition: partitionIndex, errorCode, leaderEpoch: epoch, endOffset }
+  const { leaderEpoch, endOffset } = found.endOffsetForEpoch(asked)
+  return { partition: partitionIndex, errorCode, leaderEpoch, endOffset }
 }

@@ -1,0 +1,24 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { LmqError } from '../base/errors.ts'
+
+/** What a broker's entry needs to know of the machine and the process it runs in. */
+export const nodeHost = {
+  /** The machine's name, as clients on the same network would resolve it. */
+  hostName: (): string => os.hostname(),
+  environment: (): Readonly<Record<string, string | undefined>> => process.env,
+  /** Relative paths are taken from the working folder. */
+  absolutePath: (text: string): string => path.resolve(text),
+  /** Makes a new, empty folder that nobody else has. */
+  makeTemporaryFolder: (prefix: string): string =>
+    fs.mkdtempSync(path.join(os.tmpdir(), `${prefix}-`)),
+  /** @throws LMQ_CONFIG_INVALID when the file cannot be read */
+  readSettingsFile(file: string): string {
+    try {
+      return fs.readFileSync(file, 'utf8')
+    } catch (error) {
+      throw new LmqError('LMQ_CONFIG_INVALID', { file, reason: 'the file cannot be read' }, error)
+    }
+  },
+}
