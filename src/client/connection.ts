@@ -1,0 +1,283 @@
+/**
+ * One connection to one broker: frames, correlation, versions, time-outs. It knows no topic and retries nothing; a
+ * request that fails here fails with LMQ_CONNECTION_CLOSED, LMQ_REQUEST_TIMED_OUT or LMQ_PROTOCOL.
+ */
+import { LmqError } from '../base/errors.ts'
+import type { Io, Socket, Timer } from '../io/io.ts'
+import { apiVersions } from '../protocol/apis/18-api-versions.ts'
+import { ErrorCode } from '../protocol/error-code.ts'
+import { requestHeader } from '../protocol/messages/request-header.ts'
+import { responseHeader } from '../protocol/messages/response-header.ts'
+import { Reader } from '../protocol/reader.ts'
+import type { Api, Fields, InputsOf, ValuesOf } from '../protocol/schema.ts'
+import { inRange, type VersionRange } from '../protocol/versions.ts'
+import { Writer } from '../protocol/writer.ts'
+import { checkOutcome } from './outcome-error.ts'
+import { ResponseFrames } from './response-frames.ts'
+
+export type Address = { readonly host: string; readonly port: number }
+
+export type ConnectionOptions = {
+  readonly clientId: string
+  readonly connectTimeoutMs: number
+  /** How long an answer may take, beyond what the request itself asks the broker to wait. */
+  readonly requestTimeoutMs: number
+  /** Requests sent and not yet answered; further ones wait here. */
+  readonly maxInFlight: number
+}
+
+export const defaultConnectionOptions: ConnectionOptions = {
+  clientId: 'lmq',
+  connectTimeoutMs: 5_000,
+  requestTimeoutMs: 30_000,
+  maxInFlight: 64,
+}
+
+export type RequestOptions = {
+  /** No newer version than this. */
+  readonly maxVersion?: number
+  /** Instead of the connection's requestTimeoutMs. */
+  readonly timeoutMs?: number
+}
+
+/** A message, or how it looks in the version that was agreed on: some fields have no place in some versions. */
+export type Request<Q extends Fields> = InputsOf<Q> | ((version: number) => InputsOf<Q>)
+
+const messageFor = <Q extends Fields>(request: Request<Q>, version: number): InputsOf<Q> =>
+  typeof request === 'function' ? request(version) : request
+
+type Waiting = {
+  readonly decode: (reader: Reader) => unknown
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: Error) => void
+  readonly api: string
+  timer: Timer | undefined
+}
+
+type Queued = { readonly chunks: readonly Buffer[]; readonly correlationId: number }
+
+export class Connection {
+  readonly address: Address
+  readonly #io: Io
+  readonly #options: ConnectionOptions
+  readonly #socket: Socket
+  readonly #frames = new ResponseFrames((frame) => this.#receive(frame))
+  /** Sent or queued, not yet answered, by correlation id; in the order of sending. */
+  readonly #waiting = new Map<number, Waiting>()
+  /** Encoded requests above `maxInFlight`. */
+  readonly #queued: Queued[] = []
+  #inFlight = 0
+  #nextCorrelationId = 0
+  #served = new Map<number, VersionRange>()
+  #closed: Error | undefined
+
+  private constructor(io: Io, address: Address, socket: Socket, options: ConnectionOptions) {
+    this.#io = io
+    this.address = address
+    this.#socket = socket
+    this.#options = options
+    socket.onData((chunk) => this.#feed(chunk))
+    socket.onClose((error) => this.#end(error))
+  }
+
+  /** @throws LMQ_CONNECTION_CLOSED when the broker cannot be reached or does not speak Kafka */
+  static async open(io: Io, address: Address, options: ConnectionOptions): Promise<Connection> {
+    const where = `${address.host}:${address.port}`
+    let socket: Socket
+    try {
+      socket = await io.net.connect(address, options.connectTimeoutMs)
+    } catch (error) {
+      throw new LmqError('LMQ_CONNECTION_CLOSED', { address: where }, error)
+    }
+    const connection = new Connection(io, address, socket, options)
+    try {
+      await connection.#negotiate()
+    } catch (error) {
+      connection.close()
+      throw error
+    }
+    return connection
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined
+  }
+
+  /** What the broker serves of an API; undefined: nothing. */
+  servedVersions(key: number): VersionRange | undefined {
+    return this.#served.get(key)
+  }
+
+  /** The newest version that both sides know. @throws LMQ_PROTOCOL when there is none */
+  versionOf(api: Api, maxVersion = api.versions.max): number {
+    const served = this.#served.get(api.key)
+    const version = Math.min(api.versions.max, maxVersion, served?.max ?? -1)
+    if (!served || version < served.min || version < api.versions.min) {
+      const range = served ? `${served.min}-${served.max}` : 'none'
+      throw new LmqError('LMQ_PROTOCOL', { api: api.name, served: range, wanted: maxVersion })
+    }
+    return version
+  }
+
+  /** Sends a request and waits for its answer. */
+  async request<Q extends Fields, S extends Fields>(
+    api: Api<Q, S>,
+    request: Request<Q>,
+    options: RequestOptions = {},
+  ): Promise<ValuesOf<S>> {
+    const version = this.versionOf(api as unknown as Api, options.maxVersion)
+    return this.#exchange(api, messageFor(request, version), version, options.timeoutMs)
+  }
+
+  /** Sends a request that has no answer (Produce with acks=0). */
+  send<Q extends Fields, S extends Fields>(
+    api: Api<Q, S>,
+    request: Request<Q>,
+    options: RequestOptions = {},
+  ): void {
+    if (this.#closed) throw this.#closed
+    const version = this.versionOf(api as unknown as Api, options.maxVersion)
+    const message = messageFor(request, version)
+    this.#socket.write(this.#encode(api, message, version, this.#takeCorrelationId()))
+  }
+
+  /** Bytes that the system has not taken yet: a sender without answers watches this. */
+  get queuedBytes(): number {
+    return this.#socket.queuedBytes
+  }
+
+  close(): void {
+    this.#end(undefined)
+    this.#socket.destroy()
+  }
+
+  #takeCorrelationId(): number {
+    const id = this.#nextCorrelationId
+    this.#nextCorrelationId = (id + 1) & 0x7fffffff
+    return id
+  }
+
+  #encode<Q extends Fields, S extends Fields>(
+    api: Api<Q, S>,
+    message: InputsOf<Q>,
+    version: number,
+    correlationId: number,
+  ): Buffer[] {
+    const writer = new Writer()
+    try {
+      writer.int32(0)
+      const header = {
+        requestApiKey: api.key,
+        requestApiVersion: version,
+        correlationId,
+        clientId: this.#options.clientId,
+      }
+      requestHeader.write(writer, header, inRange(api.flexible, version) ? 2 : 1)
+      api.request.write(writer, message, version)
+      return writer.finishFrame()
+    } finally {
+      writer.release()
+    }
+  }
+
+  #exchange<Q extends Fields, S extends Fields>(
+    api: Api<Q, S>,
+    message: InputsOf<Q>,
+    version: number,
+    timeoutMs = this.#options.requestTimeoutMs,
+    decodeBody?: (reader: Reader) => ValuesOf<S>,
+  ): Promise<ValuesOf<S>> {
+    if (this.#closed) return Promise.reject(this.#closed)
+    const correlationId = this.#takeCorrelationId()
+    const chunks = this.#encode(api, message, version, correlationId)
+    const isFlexible = inRange(api.flexible, version) && api.key !== apiVersions.key
+    const decode = (reader: Reader): ValuesOf<S> => {
+      responseHeader.read(reader, isFlexible ? 1 : 0)
+      return decodeBody ? decodeBody(reader) : api.response.read(reader, version)
+    }
+    return new Promise<ValuesOf<S>>((resolve, reject) => {
+      const timer = this.#io.timers.schedule(timeoutMs, () => this.#timeOut(api.name, timeoutMs))
+      const settle = resolve as (answer: unknown) => void
+      this.#waiting.set(correlationId, { decode, resolve: settle, reject, api: api.name, timer })
+      this.#queued.push({ chunks, correlationId })
+      this.#sendQueued()
+    })
+  }
+
+  #sendQueued(): void {
+    while (this.#inFlight < this.#options.maxInFlight) {
+      const next = this.#queued.shift()
+      if (!next) return
+      this.#inFlight++
+      this.#socket.write(next.chunks)
+    }
+  }
+
+  #feed(chunk: Buffer): void {
+    try {
+      this.#frames.feed(chunk)
+    } catch (error) {
+      this.#end(error as Error)
+      this.#socket.destroy()
+    }
+  }
+
+  #receive(frame: Buffer): void {
+    const correlationId = frame.readInt32BE(0)
+    const waiting = this.#waiting.get(correlationId)
+    const [oldest] = this.#waiting.keys()
+    if (!waiting || correlationId !== oldest) {
+      throw new LmqError('LMQ_PROTOCOL', { reason: 'an answer that nobody waits for' })
+    }
+    this.#waiting.delete(correlationId)
+    waiting.timer?.cancel()
+    this.#inFlight--
+    try {
+      waiting.resolve(waiting.decode(new Reader(frame)))
+    } catch (error) {
+      waiting.reject(error as Error)
+    }
+    this.#sendQueued()
+  }
+
+  /** Answers come in order: when one is missing, the ones behind it cannot come either. */
+  #timeOut(api: string, timeoutMs: number): void {
+    const address = `${this.address.host}:${this.address.port}`
+    this.#end(new LmqError('LMQ_REQUEST_TIMED_OUT', { address, api, timeoutMs }))
+    this.#socket.destroy()
+  }
+
+  #end(cause: Error | undefined): void {
+    if (this.#closed) return
+    const address = `${this.address.host}:${this.address.port}`
+    this.#closed =
+      cause instanceof LmqError ? cause : new LmqError('LMQ_CONNECTION_CLOSED', { address }, cause)
+    const waiting = [...this.#waiting.values()]
+    this.#waiting.clear()
+    this.#queued.length = 0
+    for (const { timer, reject } of waiting) {
+      timer?.cancel()
+      reject(this.#closed)
+    }
+  }
+
+  /**
+   * Asks what the broker serves. A broker that does not know the version answers with a body of version 0 and error
+   * 35; both forms begin with the error code.
+   */
+  async #negotiate(): Promise<void> {
+    const software = { clientSoftwareName: 'lmq', clientSoftwareVersion: '0.1.0' }
+    for (const version of [4, 3, 0]) {
+      const answer = await this.#exchange(apiVersions, software, version, undefined, (reader) => {
+        const isOld = reader.buffer.readInt16BE(reader.position) === ErrorCode.UNSUPPORTED_VERSION
+        return apiVersions.response.read(reader, isOld ? 0 : version)
+      })
+      if (answer.errorCode === ErrorCode.UNSUPPORTED_VERSION && version > 0) continue
+      checkOutcome(answer.errorCode, 'ApiVersions')
+      for (const { apiKey, minVersion, maxVersion } of answer.apiKeys) {
+        this.#served.set(apiKey, { min: minVersion, max: maxVersion })
+      }
+      return
+    }
+  }
+}
