@@ -208,17 +208,18 @@ export class Partition implements LogListener {
    *
    * @returns -1 and -1 for an epoch above the current one
    */
-  endOffsetForEpoch(epoch: number): { epoch: number; endOffset: number } {
+  endOffsetForEpoch(epoch: number): { leaderEpoch: number; endOffset: number } {
     if (epoch === this.leaderEpoch) {
-      return { epoch, endOffset: this.log.logEndOffset }
+      return { leaderEpoch: epoch, endOffset: this.log.logEndOffset }
     }
-    if (epoch < 0 || epoch > this.leaderEpoch) return { epoch: -1, endOffset: -1 }
+    if (epoch < 0 || epoch > this.leaderEpoch) return { leaderEpoch: -1, endOffset: -1 }
     const latest = this.log.latestEpoch
     // The current epoch begins at the log's end as long as nothing was appended in it.
     if (epoch >= latest) {
-      return { epoch: latest < 0 ? epoch : latest, endOffset: this.log.logEndOffset }
+      return { leaderEpoch: latest < 0 ? epoch : latest, endOffset: this.log.logEndOffset }
     }
-    return this.log.endOffsetForEpoch(epoch)
+    const found = this.log.endOffsetForEpoch(epoch)
+    return { leaderEpoch: found.epoch, endOffset: found.endOffset }
   }
 
   /** Throws as the log does when its directory is closed. */
