@@ -19,6 +19,8 @@ export type SettingSources = {
   readonly flags?: ReadonlyMap<string, string> | undefined
   /** `--set` and an embedder's `settings`: go before everything. A name that is not known is an error. */
   readonly set?: ReadonlyMap<string, string> | undefined
+  /** Folder of the data when nothing else names one. */
+  readonly defaultDataDir?: string | undefined
   /** The machine's name, for listeners that are open on every address. */
   readonly hostName?: string | undefined
 }
@@ -28,6 +30,8 @@ export type LoadedSettings = {
   /** The same as `settings.config`. */
   readonly config: BrokerConfig
   readonly listenersPlan: ListenersPlan
+  /** Folders of the data; none: a temporary folder, removed when the broker stops. */
+  readonly dataDirs: readonly string[]
   /** What the operator should know, one sentence each. */
   readonly warnings: readonly string[]
 }
@@ -54,6 +58,8 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
   }
   refuse(problems)
   settleBrokerId(texts)
+  const namesNoFolder = !texts.has('log.dirs') && !texts.has('log.dir')
+  if (namesNoFolder && sources.defaultDataDir) texts.set('log.dirs', sources.defaultDataDir)
   const settings = new BrokerSettings(texts)
   checkTogether(settings.config)
   const listenersPlan = planListeners(settings.config, sources.hostName ?? 'localhost')
@@ -65,7 +71,13 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
   if (unknown.size > 0) {
     warnings.unshift(`unknown settings, passed over: ${[...unknown].sort().join(', ')}`)
   }
-  return { settings, config: settings.config, listenersPlan, warnings }
+  const { config } = settings
+  return { settings, config, listenersPlan, warnings, dataDirs: dataDirsOf(config) }
+}
+
+function dataDirsOf(config: BrokerConfig): readonly string[] {
+  if (config['lmq.ephemeral']) return []
+  return config['log.dirs'] ?? config['log.dir'] ?? []
 }
 
 /** Every setting once, with its strongest value. */

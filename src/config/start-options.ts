@@ -1,5 +1,7 @@
+import { LmqError } from '../base/errors.ts'
 import { type Environment, settingsOfEnvironment } from './environment.ts'
 import { parseEndpoint } from './listeners.ts'
+import { type LoadedSettings, loadSettings } from './load-settings.ts'
 import { parseProperties } from './properties-file.ts'
 
 /** What `lmq start` and `startBroker` take besides settings by name. */
@@ -16,6 +18,20 @@ export type StartFlags = {
   readonly brokerId?: number | undefined
   readonly logJson?: boolean | undefined
   readonly logLevel?: string | undefined
+}
+
+/** Everything a start may be told. */
+export type StartOptions = StartFlags & {
+  /** Settings by name: go before everything else. */
+  readonly settings?: Readonly<Record<string, string>> | undefined
+  /** A server.properties file. */
+  readonly configFile?: string | undefined
+  /** KAFKA_* and LMQ_* variables. Nothing is read from the process's own environment unless it is given here. */
+  readonly env?: Environment | undefined
+  /** Folder of the data when nothing else names one; without it the data is temporary. */
+  readonly defaultDataDir?: string | undefined
+  /** The machine's name, for listeners that are open on every address. */
+  readonly hostName?: string | undefined
 }
 
 type Weaker = {
@@ -44,6 +60,36 @@ export function settingsOfFlags(flags: StartFlags, weaker: Weaker = {}): Map<str
   if (flags.logJson !== undefined) put('lmq.log.format', flags.logJson ? 'json' : 'text')
   put('lmq.log.level', flags.logLevel)
   return texts
+}
+
+/**
+ * All settings of a start.
+ *
+ * @param readText reads a file. What it throws is told as LMQ_CONFIG_INVALID with the file's name
+ * @throws LMQ_CONFIG_INVALID, LMQ_CONFIG_UNKNOWN
+ */
+export function loadStartOptions(
+  options: StartOptions,
+  readText: (path: string) => string,
+): LoadedSettings {
+  const { configFile, env: environment, settings = {}, defaultDataDir, hostName } = options
+  const file = configFile === undefined ? undefined : readConfigFile(configFile, readText)
+  return loadSettings({
+    file,
+    environment,
+    flags: settingsOfFlags(options, { file, environment }),
+    set: new Map(Object.entries(settings)),
+    defaultDataDir,
+    hostName,
+  })
+}
+
+function readConfigFile(path: string, readText: (path: string) => string) {
+  try {
+    return { path, text: readText(path) }
+  } catch (error) {
+    throw new LmqError('LMQ_CONFIG_INVALID', { file: path, reason: 'cannot be read' }, error)
+  }
 }
 
 function listenerOf({ host, port }: StartFlags, { file, environment }: Weaker): string {

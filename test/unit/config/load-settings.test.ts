@@ -2,7 +2,7 @@
 // here, unknown, or wrong in a way that stops the start.
 import t from 'tap'
 import { loadSettings, type SettingSources } from '../../../src/config/load-settings.ts'
-import { settingsOfFlags } from '../../../src/config/start-options.ts'
+import { loadStartOptions, settingsOfFlags } from '../../../src/config/start-options.ts'
 
 const file = (text: string) => ({ path: 'server.properties', text })
 const load = (sources: SettingSources) => loadSettings(sources)
@@ -144,4 +144,22 @@ t.test('flags are settings', async (t) => {
   t.equal(listenersOf(undefined, 5, 'PLAINTEXT://0.0.0.0:9'), 'PLAINTEXT://0.0.0.0:5')
   t.equal(listenersOf('::1', undefined, 'PLAINTEXT://0.0.0.0:9'), 'PLAINTEXT://[::1]:9')
   t.equal(listenersOf('a', undefined, 'X://b:1,Y://c:2'), 'PLAINTEXT://a:9092')
+})
+
+t.test('where the data lies', async (t) => {
+  const dirs = (options: Parameters<typeof loadStartOptions>[0], text = '') =>
+    loadStartOptions(options, () => text).dataDirs
+  t.same(dirs({}), [])
+  t.same(dirs({ defaultDataDir: '/home' }), ['/home'])
+  t.same(dirs({ defaultDataDir: '/home', dataDir: '/d' }), ['/d'])
+  t.same(dirs({ defaultDataDir: '/home', configFile: 'f' }, 'log.dir=/e'), ['/e'])
+  t.same(dirs({ configFile: 'f' }, 'log.dirs=/e,/f\nlog.dir=/g'), ['/e', '/f'])
+  t.same(dirs({ defaultDataDir: '/home', ephemeral: true }), [])
+  t.throws(
+    () =>
+      loadStartOptions({ configFile: 'gone' }, () => {
+        throw new Error('ENOENT')
+      }),
+    { code: 'LMQ_CONFIG_INVALID', facts: { file: 'gone' } },
+  )
 })
