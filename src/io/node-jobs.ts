@@ -50,10 +50,7 @@ export class NodeJobs implements Jobs {
 
   async #start(): Promise<Worker> {
     const { Worker } = await import('node:worker_threads')
-    const isSource = import.meta.url.endsWith('.ts')
-    const worker = new Worker(
-      new URL(isSource ? './job-worker.ts' : './job-worker.js', import.meta.url),
-    )
+    const worker = startWorker(Worker)
     worker.unref()
     worker.on('message', (reply: JobReply) => this.#take(worker, reply))
     worker.on('error', (error) => this.#failAll(error))
@@ -93,4 +90,22 @@ function errorOf(reply: JobReply & { ok: false }): Error {
   const error: NodeJS.ErrnoException = new Error(reply.message)
   if (reply.errno !== undefined) error.code = reply.errno
   return error
+}
+
+/**
+ * The compiled worker as it is. From sources, a loader that the main thread was started with may not reach into worker
+ * threads (tsx does not), so the worker brings it itself when TypeScript is not understood.
+ */
+function startWorker(WorkerClass: typeof Worker): Worker {
+  if (import.meta.url.endsWith('.js')) {
+    return new WorkerClass(new URL('./job-worker.js', import.meta.url))
+  }
+  const url = JSON.stringify(new URL('./job-worker.ts', import.meta.url).href)
+  const bootstrap = `import(${url}).catch(async (error) => {
+    if (error.code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error
+    const tsx = await import('tsx/esm/api')
+    tsx.register()
+    await import(${url} + '?again') // a module that failed to load is not tried twice under one name
+  })`
+  return new WorkerClass(bootstrap, { eval: true })
 }

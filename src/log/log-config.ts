@@ -89,7 +89,10 @@ export function logConfigOf(config: LogTopicConfig): LogConfig {
     segmentBytes: config['internal.segment.bytes'] ?? config['segment.bytes'],
     segmentIndexBytes: config['segment.index.bytes'],
     segmentJitterMs: config['segment.jitter.ms'],
-    segmentMs: config['segment.ms'],
+    // A compacted log must close its segments in time, or max.compaction.lag.ms could not be kept.
+    segmentMs: policies.includes('compact')
+      ? Math.min(config['segment.ms'], config['max.compaction.lag.ms'])
+      : config['segment.ms'],
   }
 }
 

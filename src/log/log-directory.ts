@@ -11,9 +11,16 @@ import type { PartitionLog } from './partition-log.ts'
 const cleanShutdownFile = '.kafka_cleanshutdown'
 const recoveryPointFile = 'recovery-point-offset-checkpoint'
 const logStartFile = 'log-start-offset-checkpoint'
+const cleanerFile = 'cleaner-offset-checkpoint'
 const highWatermarkFile = 'replication-offset-checkpoint'
 
-export type StoredOffsets = { recoveryPoint: number; logStartOffset: number; highWatermark: number }
+export type StoredOffsets = {
+  recoveryPoint: number
+  logStartOffset: number
+  highWatermark: number
+  /** -1: never compacted. */
+  cleanedOffset: number
+}
 
 /** What the directory calls back. */
 export type DirectoryEvents = {
@@ -98,20 +105,25 @@ export class LogDirectory implements LogHome {
     const recoveryPoints = read(recoveryPointFile)
     const logStarts = read(logStartFile)
     const highWatermarks = read(highWatermarkFile)
+    const cleaned = read(cleanerFile)
     return (name) => ({
       recoveryPoint: recoveryPoints.get(name) ?? 0,
       logStartOffset: logStarts.get(name) ?? 0,
       highWatermark: highWatermarks.get(name) ?? 0,
+      cleanedOffset: cleaned.get(name) ?? -1,
     })
   }
 
-  /** Writes recovery points and log starts, if they changed. */
+  /** Writes recovery points, log starts and how far compaction came, if they changed. */
   saveRecoveryPoints(): Promise<void> {
     return this.#save(async () => {
       await this.#replace(recoveryPointFile, ({ recoveryPoint }) => recoveryPoint)
       // Like Kafka: only starts that the files do not tell by themselves.
       await this.#replace(logStartFile, ({ logStartOffset }, log) =>
         logStartOffset > (log.segments.first?.baseOffset ?? 0) ? logStartOffset : undefined,
+      )
+      await this.#replace(cleanerFile, ({ cleanedOffset }) =>
+        cleanedOffset >= 0 ? cleanedOffset : undefined,
       )
     })
   }

@@ -6,6 +6,7 @@ import type { Io, Timer } from '../io/io.ts'
 import { TailBudget } from './batch-tail.ts'
 import { FileHandles } from './file-handles.ts'
 import { IndexCache } from './index-cache.ts'
+import { LogCleaner } from './log-cleaner.ts'
 import { defaultLogConfig, type LogTopicConfig, logConfigOf } from './log-config.ts'
 import { LogDirectory } from './log-directory.ts'
 import { folderNameOf, partitionMetadataFile } from './log-files.ts'
@@ -53,6 +54,7 @@ export class LogDirs {
   readonly #logs = new Map<string, PartitionLog>()
   /** Found on disk, not asked for by anybody yet. */
   readonly #unclaimed = new Map<string, PartitionLog>()
+  readonly #cleaner: LogCleaner
   #dirty: PartitionLog[] = []
   readonly #timers = new Set<Timer>()
   #checkpointTimer: Timer | undefined
@@ -90,6 +92,7 @@ export class LogDirs {
       settings: options.settings,
       logsWithTail: new Set(),
     }
+    this.#cleaner = new LogCleaner(io, options.logger, () => this.#logs.values())
   }
 
   // ------------------------------------------------------------------------------------------------ opening
@@ -261,6 +264,7 @@ export class LogDirs {
       recoveryPoint: 0,
       logStartOffset: 0,
       highWatermark: 0,
+      cleanedOffset: -1,
     }
     const identity = { topic, partitionIndex, topicId }
     const log = new PartitionLog(this.#shared, directory, identity, logConfigOf(config), stored)
@@ -355,6 +359,10 @@ export class LogDirs {
       () => tailIdleMs,
       async () => this.#dropIdleTails(),
     )
+    this.#every(
+      () => settings['log.cleaner.backoff.ms'],
+      () => this.applyCompaction(),
+    )
   }
 
   /** Runs `task` again and again, `intervalMs` after it has ended. */
@@ -380,6 +388,11 @@ export class LogDirs {
         'retention removed old segments',
       )
     })
+  }
+
+  /** Compacts whatever is due, one log after the other. */
+  async applyCompaction(): Promise<void> {
+    if (this.#options.settings['log.cleaner.enable']) await this.#cleaner.cleanDue()
   }
 
   async #eachInSlices(visit: (log: PartitionLog) => void): Promise<void> {
@@ -441,6 +454,7 @@ export class LogDirs {
   async close(brokerEpoch = -1): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#cleaner.stop()
     for (const timer of this.#timers) timer.cancel()
     const logs = this.#directories.flatMap((directory) => [...directory.logs.values()])
     const next = logs[Symbol.iterator]()

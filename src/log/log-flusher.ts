@@ -104,7 +104,7 @@ export class LogFlusher {
     log.isFlushing = withActive
     try {
       log.saveEpochs()
-      for (const segment of segments) await segment.flush(segment !== active || this.isClosing)
+      for (const segment of segments) await this.#flushSegment(segment, segment !== active)
       if (segments.some((one) => one !== active)) await log.shared.disk.flushFolder(log.folder)
     } catch (error) {
       if (!this.#stopped) log.home.fail(error, 'flush')
@@ -119,6 +119,17 @@ export class LogFlusher {
     )
     this.#waiters.reached(this.#flushedEndOffset)
     log.listener.flushed?.(log)
+  }
+
+  /** A segment that was taken out of the log meanwhile need not become durable. */
+  async #flushSegment(segment: Segment, isClosed: boolean): Promise<void> {
+    const { segments } = this.#log
+    if (!segments.has(segment)) return
+    try {
+      await segment.flush(isClosed || this.isClosing)
+    } catch (error) {
+      if (segments.has(segment)) throw error
+    }
   }
 
   #unflushedSegments(): Segment[] {

@@ -12,6 +12,7 @@ export type RetentionReason = 'time' | 'size' | 'start'
  */
 export function retain(log: PartitionLog, nowMs: number): Map<RetentionReason, number> {
   const counts = new Map<RetentionReason, number>()
+  if (log.isCompacting) return counts
   const drop = (reason: RetentionReason, isOld: (segment: Segment) => boolean) => {
     const count = dropWhile(log, nowMs, isOld)
     if (count > 0) counts.set(reason, count)

@@ -17,6 +17,7 @@ export type LogSettings = {
   readonly 'log.cleaner.backoff.ms': number
   readonly 'log.cleaner.dedupe.buffer.size': number
   readonly 'log.cleaner.io.buffer.load.factor': number
+  readonly 'log.cleaner.io.max.bytes.per.second': number
 }
 
 /** What all logs of a broker share. */

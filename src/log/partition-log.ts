@@ -85,6 +85,8 @@ export class PartitionLog {
   truncations = 0
   /** Compaction's progress; -1: nothing compacted yet. */
   cleanedOffset = -1
+  /** Retention leaves the segments alone meanwhile. */
+  isCompacting = false
 
   #state: LogState = 'unloaded'
   #wasClean: boolean
@@ -116,6 +118,7 @@ export class PartitionLog {
       recoveryPoint: number
       logStartOffset: number
       highWatermark: number
+      cleanedOffset: number
     },
   ) {
     this.shared = shared
@@ -130,6 +133,7 @@ export class PartitionLog {
     this.#recoveryPoint = stored.recoveryPoint
     this.#logStartOffset = stored.logStartOffset
     this.#highWatermark = stored.highWatermark
+    this.cleanedOffset = stored.cleanedOffset
     const { disk, crc32c } = shared
     this.snapshots = new ProducerSnapshots(disk, this.folder, crc32c, home.logger)
     this.#tail = new BatchTail(shared.tailBudget)
@@ -161,12 +165,18 @@ export class PartitionLog {
   }
 
   /** What the checkpoint files say, without opening the log. */
-  get storedOffsets(): { recoveryPoint: number; logStartOffset: number; highWatermark: number } {
+  get storedOffsets(): {
+    recoveryPoint: number
+    logStartOffset: number
+    highWatermark: number
+    cleanedOffset: number
+  } {
     const isOpen = this.#state === 'open' || this.#state === 'closed'
     return {
       recoveryPoint: isOpen ? this.flusher.flushedEndOffset : this.#recoveryPoint,
       logStartOffset: this.#logStartOffset,
       highWatermark: this.#highWatermark,
+      cleanedOffset: this.cleanedOffset,
     }
   }
 
@@ -263,6 +273,7 @@ export class PartitionLog {
     this.#logEndOffset = logEndOffset
     this.#writtenEndOffset = logEndOffset
     this.#highWatermark = Math.max(logStartOffset, Math.min(this.#highWatermark, logEndOffset))
+    this.cleanedOffset = Math.min(this.cleanedOffset, logEndOffset)
     this.producers.advance(this.#highWatermark)
     const flushed = this.#wasClean ? logEndOffset : Math.min(this.#recoveryPoint, logEndOffset)
     this.flusher.begin(Math.max(flushed, logStartOffset))
@@ -536,6 +547,8 @@ export class PartitionLog {
       }
       return readNothing(offset, withAborted)
     } catch (error) {
+      // Retention or compaction took the segment away under the reader: what is there now decides.
+      if (segment && !this.segments.has(segment)) return this.read(offset, maxBytes, options)
       return readError(this.#readErrorCode(error))
     }
   }
@@ -620,9 +633,11 @@ export class PartitionLog {
   async #search<Found>(search: () => Promise<Found>): Promise<Found> {
     this.#open()
     this.assertOnline()
+    const { removals } = this.segments
     try {
       return await search()
     } catch (error) {
+      if (removals !== this.segments.removals) return this.#search(search)
       if (error instanceof LmqError) throw error
       this.home.fail(error, 'read')
       throw new LmqError('LMQ_LOG_DIR_OFFLINE', { folder: this.home.path }, error)
@@ -692,13 +707,14 @@ export class PartitionLog {
     const first = this.segments.first
     if (first) this.snapshots.removeBelow(first.baseOffset)
     try {
-      for (const segment of gone) this.#discard(segment)
+      for (const segment of gone) this.discardFiles(segment)
     } catch (error) {
       this.home.fail(error, 'delete')
     }
   }
 
-  #discard(segment: Segment): void {
+  /** Renames a segment's files and has them removed later. @throws Node's own disk errors */
+  discardFiles(segment: Segment): void {
     segment.addSuffix(Suffix.deleted)
     const { io, disk } = this.shared
     io.timers.schedule(this.config.fileDeleteDelayMs, () => {
@@ -762,6 +778,7 @@ export class PartitionLog {
       this.#writtenEndOffset = this.#logEndOffset
       this.#highWatermark = Math.min(this.#highWatermark, this.#logEndOffset)
       this.flusher.begin(Math.min(this.flusher.flushedEndOffset, this.#logEndOffset))
+      this.cleanedOffset = Math.min(this.cleanedOffset, this.#logEndOffset)
       this.epochs.truncateEnd(this.#logEndOffset)
       this.snapshots.removeAbove(this.#logEndOffset)
       exhaust(this.#replayProducers())

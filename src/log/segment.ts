@@ -95,6 +95,12 @@ export class Segment {
     return timestamp >= 0 ? timestamp : this.modifiedMs
   }
 
+  /** Time of the first batch for compaction's lag, or of the file when no record has one. */
+  get firstMs(): number {
+    this.#rollingTimestamp ??= this.#firstTimestamp()
+    return this.#rollingTimestamp >= 0 ? this.#rollingTimestamp : this.modifiedMs
+  }
+
   get modifiedMs(): number {
     return this.#shared.disk.statSync(this.file.path)?.modifiedMs ?? this.createdMs
   }

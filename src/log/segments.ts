@@ -3,6 +3,8 @@ import type { Segment } from './segment.ts'
 /** The segments of one log, by base offset. Only the last one, the active segment, takes appends. */
 export class Segments {
   #list: Segment[] = []
+  /** Rises when segments go: who holds one across an await looks whether it is still there. */
+  removals = 0
 
   get all(): readonly Segment[] {
     return this.#list
@@ -23,6 +25,7 @@ export class Segments {
   }
 
   set(segments: readonly Segment[]): void {
+    this.removals++
     this.#list = [...segments].sort((a, b) => a.baseOffset - b.baseOffset)
   }
 
@@ -48,6 +51,10 @@ export class Segments {
     return this.#list[this.floorIndex(offset)]
   }
 
+  has(segment: Segment): boolean {
+    return this.#list.includes(segment)
+  }
+
   after(segment: Segment): Segment | undefined {
     return this.#list[this.#list.indexOf(segment) + 1]
   }
@@ -58,6 +65,7 @@ export class Segments {
   }
 
   remove(gone: readonly Segment[]): void {
+    this.removals++
     this.#list = this.#list.filter((segment) => !gone.includes(segment))
   }
 }

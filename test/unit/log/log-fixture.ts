@@ -70,6 +70,7 @@ export const logSettings: LogSettings = {
   'log.cleaner.backoff.ms': never,
   'log.cleaner.dedupe.buffer.size': 1024 * 1024,
   'log.cleaner.io.buffer.load.factor': 0.9,
+  'log.cleaner.io.max.bytes.per.second': Number.MAX_VALUE,
 }
 
 export const topicId = 'AAAAAAAAAAAAAAAAAAAAAQ'
