@@ -1,5 +1,5 @@
 /** Builds one record batch (magic 2) from records: for coordinators, clients, compaction and tests. */
-
+import { assert } from '../base/assert.ts'
 import { type RecordFields, type RecordHeader, recordSize, writeRecord } from './record.ts'
 import {
   attributesFrom,
@@ -73,6 +73,7 @@ function headerFor(
   codec: number,
   options: BatchOptions,
 ): BatchHeader {
+  assert(records.length > 0, 'a batch that is built holds at least one record')
   let maxTimestamp = NO_TIMESTAMP
   for (const record of records) maxTimestamp = Math.max(maxTimestamp, record.timestamp)
   const { timestampType, transactional, control } = options
