@@ -18,13 +18,13 @@ import type { deleteGroups } from '../protocol/apis/42-delete-groups.ts'
 import type { offsetDelete } from '../protocol/apis/47-offset-delete.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import type { RequestOf, ResponseInput } from '../protocol/schema.ts'
+import { CoordinatorFinder } from './group/coordinator-finder.ts'
 import {
   type GroupState,
   type LeaveAnswer,
   refusedJoin,
   refusedSync,
-} from './group/classic-group-machine.ts'
-import { CoordinatorFinder } from './group/coordinator-finder.ts'
+} from './group/group-commands.ts'
 import { GroupCounters } from './group/group-counters.ts'
 import { describeGroup } from './group/group-description.ts'
 import { groupPartition } from './group/group-partition.ts'

@@ -13,9 +13,8 @@ import { ErrorCode } from '../../protocol/error-code.ts'
 import type { CoordinatorLog, GroupSettings } from '../ports.ts'
 import { loadRecords } from '../record-loader.ts'
 import { RecordWriter } from '../record-writer.ts'
+import { ClassicGroupMachine, type ClassicGroupSettings } from './classic-group-machine.ts'
 import {
-  ClassicGroupMachine,
-  type ClassicGroupSettings,
   type GroupDecision,
   type JoinAnswer,
   type JoinCommand,
@@ -24,7 +23,7 @@ import {
   refusedJoin,
   type SyncAnswer,
   type SyncCommand,
-} from './classic-group-machine.ts'
+} from './group-commands.ts'
 import type { GroupCounters } from './group-counters.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import {
