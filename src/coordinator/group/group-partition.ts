@@ -7,7 +7,13 @@ export function javaHashCode(text: string): number {
   return hash
 }
 
-/** @returns a partition index in [0, partitionCount); Kafka's `Utils.abs(hashCode) % partitions` */
+/**
+ * Kafka's `Utils.abs(hashCode) % partitions`: the magnitude, with 0 for the one number that has no positive twin.
+ * (Masking the sign bit off instead, as is sometimes told, gives other partitions for half of all ids.)
+ *
+ * @returns a partition index in [0, partitionCount)
+ */
 export function groupPartition(id: string, partitionCount: number): number {
-  return (javaHashCode(id) & 0x7fffffff) % partitionCount
+  const hash = javaHashCode(id)
+  return (hash === -0x80000000 ? 0 : Math.abs(hash)) % partitionCount
 }
