@@ -107,7 +107,11 @@ async function obtainGo() {
       copyFileSync(file, join(folder, file.slice(dirname(file).length + 1)))
     const env = { ...process.env, GOFLAGS: '-mod=mod', GOWORK: 'off' }
     await run('go', ['mod', 'init', 'lmq-compat'], { cwd: folder, env })
-    const modules = ['github.com/twmb/franz-go@latest', 'github.com/twmb/franz-go/pkg/kadm@latest']
+    const modules = [
+      'github.com/twmb/franz-go@latest',
+      'github.com/twmb/franz-go/pkg/kadm@latest',
+      'github.com/twmb/franz-go/pkg/kmsg@latest',
+    ]
     await run('go', ['get', ...modules], { cwd: folder, env })
     await run('go', ['mod', 'tidy'], { cwd: folder, env })
     await run('go', ['build', '-buildvcs=false', '-o', 'driver', '.'], { cwd: folder, env })
