@@ -14,6 +14,7 @@ export type Io = {
   readonly random: Random
   readonly disk: Disk
   readonly net: Net
+  readonly memory: Memory
   readonly codecs: Codecs
   readonly jobs: Jobs
   /** CRC-32C (Castagnoli) of `buffer[start, end)`, as an unsigned 32-bit number. */
@@ -134,7 +135,10 @@ export type Socket = {
   onDrain(listener: () => void): void
   /** Called once, with the error if there was one. */
   onClose(listener: (error: Error | undefined) => void): void
-  /** All chunks leave in one system call where possible. False: stop writing until `onDrain`. Chunks must not change. */
+  /**
+   * All chunks leave in one system call where possible. False: stop writing until `onDrain`. Chunks must not change;
+   * those from `Memory` belong to the socket from now on, which gives them back when they are sent.
+   */
   write(chunks: readonly Buffer[]): boolean
   pause(): void
   resume(): void
@@ -142,6 +146,17 @@ export type Socket = {
   end(): void
   /** Drops everything at once. */
   destroy(): void
+}
+
+/**
+ * Memory for large reads from the disk that go to a socket. Giving back is voluntary: what is not given back is garbage
+ * like any other. What must never happen is to give back what somebody still reads, so only the last owner does it.
+ */
+export type Memory = {
+  /** @returns a buffer of exactly this size with anything in it */
+  take(sizeBytes: number): Buffer
+  /** @param part a buffer from `take`, or any part of one; other buffers are left alone */
+  giveBack(part: Buffer): void
 }
 
 /** Codec numbers as in a record batch's attributes. */

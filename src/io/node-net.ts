@@ -1,14 +1,27 @@
 import net from 'node:net'
 import { LmqError } from '../base/errors.ts'
-import type { ListenAddress, Net, Server, Socket } from './io.ts'
+import type { ListenAddress, Memory, Net, Server, Socket } from './io.ts'
 
-export const nodeNet: Net = { listen, connect }
+/** @param memory gets its buffers back when they are sent */
+export function createNodeNet(memory: Memory): Net {
+  return {
+    listen: (address, onConnection) => listen(address, onConnection, memory),
+    connect: (address, timeoutMs) => connect(address, timeoutMs, memory),
+  }
+}
+
+/** Chunks of this size and more may be from `memory`. */
+const largeChunkBytes = 64 * 1024
 
 /** @throws LMQ_PORT_TAKEN, LMQ_LISTENER_INVALID */
-function listen(address: ListenAddress, onConnection: (socket: Socket) => void): Promise<Server> {
+function listen(
+  address: ListenAddress,
+  onConnection: (socket: Socket) => void,
+  memory: Memory,
+): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = net.createServer({ noDelay: true, keepAlive: true }, (socket) =>
-      onConnection(new NodeSocket(socket)),
+      onConnection(new NodeSocket(socket, memory)),
     )
     const facts = { host: address.host ?? '*', port: address.port }
     server.once('error', (error: NodeJS.ErrnoException) =>
@@ -39,7 +52,11 @@ function listen(address: ListenAddress, onConnection: (socket: Socket) => void):
   })
 }
 
-function connect(address: { host: string; port: number }, timeoutMs: number): Promise<Socket> {
+function connect(
+  address: { host: string; port: number },
+  timeoutMs: number,
+  memory: Memory,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ ...address, noDelay: true, keepAlive: true })
     const timeout = setTimeout(() => {
@@ -57,7 +74,7 @@ function connect(address: { host: string; port: number }, timeoutMs: number): Pr
     socket.once('connect', () => {
       clearTimeout(timeout)
       socket.removeListener('error', onError)
-      resolve(new NodeSocket(socket))
+      resolve(new NodeSocket(socket, memory))
     })
   })
 }
@@ -67,12 +84,14 @@ class NodeSocket implements Socket {
   readonly remotePort: number
   readonly localPort: number
   readonly #socket: net.Socket
+  readonly #memory: Memory
   #error: Error | undefined
   #closed = false
   #onClose: ((error: Error | undefined) => void) | undefined
 
-  constructor(socket: net.Socket) {
+  constructor(socket: net.Socket, memory: Memory) {
     this.#socket = socket
+    this.#memory = memory
     this.remoteAddress = socket.remoteAddress ?? ''
     this.remotePort = socket.remotePort ?? 0
     this.localPort = socket.localPort ?? 0
@@ -106,12 +125,20 @@ class NodeSocket implements Socket {
     const socket = this.#socket
     if (socket.destroyed || socket.writableEnded) return true
     const only = chunks.length === 1 ? chunks[0] : undefined
-    if (only) return socket.write(only)
+    if (only) return this.#writeOne(only)
     let goOn = true
     socket.cork()
-    for (const chunk of chunks) goOn = socket.write(chunk)
+    for (const chunk of chunks) goOn = this.#writeOne(chunk)
     socket.uncork()
     return goOn
+  }
+
+  #writeOne(chunk: Buffer): boolean {
+    if (chunk.length < largeChunkBytes) return this.#socket.write(chunk)
+    // After an error the system may still be at it, so the memory is left to the garbage collector.
+    return this.#socket.write(chunk, (error) => {
+      if (!error) this.#memory.giveBack(chunk)
+    })
   }
 
   pause(): void {

@@ -1,4 +1,5 @@
 import { LmqError } from '../base/errors.ts'
+import type { Memory } from '../io/io.ts'
 import {
   BATCH_HEADER_BYTES,
   baseOffsetOf,
@@ -21,11 +22,14 @@ export type DiskRead = { records: Buffer | undefined; firstOffset: number; nextO
  * one who reads on needs no index.
  */
 export class LogReader {
+  readonly #memory: Memory
   readonly #onBadIndex: (segment: Segment) => void
   /** By the offset that a reader will ask for next. */
   readonly #hints = new Map<number, { segment: Segment; position: number }>()
 
-  constructor(onBadIndex: (segment: Segment) => void) {
+  /** @param memory for what is read: a socket that it is written to gives it back */
+  constructor(memory: Memory, onBadIndex: (segment: Segment) => void) {
+    this.#memory = memory
     this.#onBadIndex = onBadIndex
   }
 
@@ -100,14 +104,15 @@ export class LogReader {
     const limit = segment.writtenBytes
     if (limit - position < BATCH_HEADER_BYTES) return undefined
     const wanted = Math.max(BATCH_HEADER_BYTES, Math.min(maxBytes, limit - position))
-    let buffer = await readRange(segment, position, wanted)
+    let buffer = await fill(segment, position, this.#memory.take(wanted))
     if (buffer.length < BATCH_HEADER_BYTES) throw damaged(segment, position, 'file is too short')
     const firstBytes = batchSizeOf(buffer, 0)
     const damage = damageAt(buffer, 0, limit - position)
     if (damage) throw damaged(segment, position, damage)
     if (firstBytes > maxBytes) {
       if (!minOneBatch) return { records: undefined, firstOffset: offset, nextOffset: offset }
-      buffer = await readRange(segment, position, firstBytes)
+      this.#memory.giveBack(buffer)
+      buffer = await fill(segment, position, this.#memory.take(firstBytes))
     }
     const found = wholeBatches(segment, buffer, position, offset, upTo)
     if (found.records) this.#remember(segment, position + found.records.length, found.nextOffset)
@@ -170,10 +175,14 @@ function indexDamage(segment: Segment, b: Buffer, at: number, offset: number): s
 }
 
 export function readRange(segment: Segment, position: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(length)
+  return fill(segment, position, Buffer.allocUnsafeSlow(length))
+}
+
+/** @returns the part of `buffer` for which the file had bytes */
+function fill(segment: Segment, position: number, buffer: Buffer): Promise<Buffer> {
   return segment.file.pinned(async (file) => {
     const count = await file.read(buffer, position)
-    return count === length ? buffer : buffer.subarray(0, count)
+    return count === buffer.length ? buffer : buffer.subarray(0, count)
   })
 }
 

@@ -137,7 +137,7 @@ export class PartitionLog {
     const { disk, crc32c } = shared
     this.snapshots = new ProducerSnapshots(disk, this.folder, crc32c, home.logger)
     this.#tail = new BatchTail(shared.tailBudget)
-    this.#reader = new LogReader((segment) => this.#rebuildIndex(segment))
+    this.#reader = new LogReader(shared.io.memory, (segment) => this.#rebuildIndex(segment))
     this.#queue = new WriteQueue(
       shared.io.monotonic,
       (endOffset) => this.#noteWritten(endOffset),

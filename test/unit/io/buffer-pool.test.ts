@@ -1,10 +1,10 @@
 import t from 'tap'
-import { ReadBuffers } from '../../../src/log/read-buffers.ts'
+import { BufferPool } from '../../../src/io/buffer-pool.ts'
 
 const mib = 1024 * 1024
 
 t.test('memory that is given back is lent again', (t) => {
-  const buffers = new ReadBuffers()
+  const buffers = new BufferPool()
   const first = buffers.take(mib - 5)
   t.equal(first.length, mib - 5)
   buffers.giveBack(first.subarray(100, 200))
@@ -18,7 +18,7 @@ t.test('memory that is given back is lent again', (t) => {
 })
 
 t.test('only what was lent comes back, and only once', (t) => {
-  const buffers = new ReadBuffers()
+  const buffers = new BufferPool()
   buffers.giveBack(Buffer.allocUnsafeSlow(mib))
   buffers.giveBack(Buffer.from('abc'))
   buffers.giveBack(buffers.take(1000))
@@ -32,7 +32,7 @@ t.test('only what was lent comes back, and only once', (t) => {
 })
 
 t.test('what is kept is bounded', (t) => {
-  const buffers = new ReadBuffers(2 * mib)
+  const buffers = new BufferPool(2 * mib)
   const lent = [buffers.take(mib), buffers.take(mib), buffers.take(mib)]
   for (const each of lent) buffers.giveBack(each)
   t.equal(buffers.idleBytes, 2 * mib)
@@ -40,7 +40,7 @@ t.test('what is kept is bounded', (t) => {
 })
 
 t.test('trimming frees what was idle all the time', (t) => {
-  const buffers = new ReadBuffers()
+  const buffers = new BufferPool()
   for (const each of [buffers.take(mib), buffers.take(mib)]) buffers.giveBack(each)
   buffers.trim()
   t.equal(buffers.idleBytes, 2 * mib, 'both were used since the last time')
