@@ -1,6 +1,6 @@
 import { ErrorCode } from '../protocol/error-code.ts'
 import { type Decision, type Outcome, refuse } from './decision.ts'
-import type { MetadataImage } from './metadata-image.ts'
+import { isSoleLeader, type MetadataImage } from './metadata-image.ts'
 import type { BrokerListener, MetadataRecord } from './metadata-records.ts'
 import type { PartitionImage } from './topic-image.ts'
 
@@ -107,6 +107,7 @@ function electionsAfter(
   restarted: boolean,
 ): MetadataRecord[] {
   const records: MetadataRecord[] = []
+  let renews = false
   const canLead = (candidate: number): boolean => {
     if (candidate === brokerId) return mayLead
     const broker = image.brokers.get(candidate)
@@ -115,6 +116,10 @@ function electionsAfter(
   for (const topic of image.topics.values()) {
     for (const partition of topic.partitions) {
       if (!partition.replicas.includes(brokerId)) continue
+      if (restarted && mayLead && isSoleLeader(partition, brokerId)) {
+        renews = true
+        continue
+      }
       const after = elect(partition, brokerId, mayLead, restarted, canLead)
       if (!after) continue
       records.push({
@@ -128,7 +133,8 @@ function electionsAfter(
       })
     }
   }
-  return records
+  // First, while the others are still as they were: it must not meet those that only now become sole leaders.
+  return renews ? [{ kind: 'renewLeadership', brokerId }, ...records] : records
 }
 
 type Election = Pick<PartitionImage, 'isr' | 'leader' | 'leaderEpoch'>

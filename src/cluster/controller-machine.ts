@@ -40,13 +40,18 @@ import { collisionForm, hasCollisionCharacters } from './topic-name.ts'
  * group commit see each other. When an append fails the machine is thrown away, and a new one is loaded from the log.
  */
 export class ControllerMachine {
-  readonly image = new MetadataImage()
+  readonly image: MetadataImage
   readonly #rules: ConfigRules
   /** Names with `.` or `_`: those that would be one name in metrics, by that name. Kept up by `apply`. */
   readonly #collisions = new Map<string, string>()
 
-  constructor(rules: ConfigRules) {
+  /** @param image all that is committed; it belongs to this machine from here on */
+  constructor(rules: ConfigRules, image = new MetadataImage()) {
     this.#rules = rules
+    this.image = image
+    for (const name of image.topics.keys()) {
+      if (hasCollisionCharacters(name)) this.#collisions.set(collisionForm(name), name)
+    }
   }
 
   apply(record: MetadataRecord): void {

@@ -1,4 +1,3 @@
-import { assert } from '../base/assert.ts'
 import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Io, Timer } from '../io/io.ts'
@@ -12,7 +11,7 @@ import type { AlterConfigsCommand, ConfigChange, ResourceOutcome } from './confi
 import type { ConfigRules } from './config-rules.ts'
 import { ControllerMachine } from './controller-machine.ts'
 import type { ControllerEffect, Decision, Outcome } from './decision.ts'
-import { decodeRecords, encodeRecords, type MetadataRecord } from './metadata-records.ts'
+import { encodeRecords, type MetadataRecord } from './metadata-records.ts'
 import type { Candidate, Leadership, MetadataStore, Watch } from './metadata-store.ts'
 import type { MetadataTail } from './metadata-tail.ts'
 import type {
@@ -180,30 +179,34 @@ export class Controller {
 
   /** Commands of the same turn leave together. */
   #commitSoon(): void {
-    this.#committing = new Promise<void>((resolve) => this.#io.timers.endOfTurn(resolve))
-      .then(() => this.#commitAll())
-      .finally(() => {
-        this.#committing = undefined
-      })
+    this.#committing = new Promise<void>((resolve) => this.#io.timers.endOfTurn(resolve)).then(() =>
+      this.#commitAll(),
+    )
   }
 
+  /** Ends with nothing waiting and `#committing` cleared, in one turn: who submits next begins anew. Never rejects. */
   async #commitAll(): Promise<void> {
     while (this.#batch.waiting.length > 0) {
-      const { records, waiting } = this.#batch
-      this.#batch = emptyBatch()
-      try {
-        await this.#commit(records)
-      } catch (error) {
-        for (const { reject } of waiting) reject(error)
-        this.#stepDown(error)
-        return
-      }
-      for (const { effects } of waiting) {
-        for (const { facts, message } of effects) this.#logger.info(facts, message)
-      }
-      for (const { resolve } of waiting) resolve()
+      await this.#commitBatch()
+      if (this.#batch.waiting.length === 0) await this.#snapshotIfDue()
     }
-    await this.#snapshotIfDue()
+    this.#committing = undefined
+  }
+
+  async #commitBatch(): Promise<void> {
+    const { records, waiting } = this.#batch
+    this.#batch = emptyBatch()
+    try {
+      await this.#commit(records)
+    } catch (error) {
+      for (const { reject } of waiting) reject(error)
+      this.#stepDown(error)
+      return
+    }
+    for (const { effects } of waiting) {
+      for (const { facts, message } of effects) this.#logger.info(facts, message)
+    }
+    for (const { resolve } of waiting) resolve()
   }
 
   async #commit(records: readonly MetadataRecord[]): Promise<void> {
@@ -230,8 +233,6 @@ export class Controller {
     } catch (error) {
       this.#stepDown(error)
     }
-    // What arrived while the snapshot was written found a commit under way and waits for it.
-    if (this.#batch.waiting.length > 0) await this.#commitAll()
   }
 
   #look(): void {
@@ -272,25 +273,11 @@ export class Controller {
     }
   }
 
-  /** Loads the machine from the log: what the former controller committed is this one's past, too. */
+  /** What the former controller committed is this one's past, too: the machine starts where the log ends. */
   async #takeLead(leadership: Leadership): Promise<void> {
-    const machine = new ControllerMachine(this.#rules)
-    let index = -1
-    for (;;) {
-      const { snapshot, entries } = await this.#store.read(index + 1, 8 * 1024 * 1024)
-      if (!snapshot && entries.length === 0) break
-      if (snapshot && snapshot.index > index) {
-        assert(index === -1, 'a snapshot came behind entries')
-        for (const record of decodeRecords(snapshot.payload)) machine.apply(record)
-        this.#snapshotBytes = snapshot.payload.length
-        index = snapshot.index
-      }
-      for (const entry of entries) {
-        for (const record of decodeRecords(entry.payload)) machine.apply(record)
-        index = entry.index
-      }
-    }
-    machine.image.index = index
+    const { index } = await this.#store.head()
+    await this.#tail.applied(index)
+    const machine = new ControllerMachine(this.#rules, this.#tail.image.copy())
     if (!leadership.held) return
     this.#index = index
     this.#leadership = leadership

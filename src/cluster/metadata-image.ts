@@ -31,6 +31,10 @@ export const ResourceType = {
 export const configKey = (resourceType: number, resourceName: string): string =>
   `${resourceType}:${resourceName}`
 
+/** Whether a broker leads a partition and nobody else is in sync: what `renewLeadership` is about. */
+export const isSoleLeader = ({ leader, isr }: PartitionImage, brokerId: number): boolean =>
+  leader === brokerId && isr.length === 1
+
 function refill<Key, Value>(map: Map<Key, Value>, from: ReadonlyMap<Key, Value>): void {
   map.clear()
   for (const [key, value] of from) map.set(key, value)
@@ -103,6 +107,22 @@ export class MetadataImage {
     for (const record of records) this.apply(record, delta)
   }
 
+  /** An image of the same state that can change by itself. Costs no decoding; partitions are shared, as they never change. */
+  copy(): MetadataImage {
+    const copy = new MetadataImage()
+    copy.replaceWith(this)
+    copy.topicsById.clear()
+    for (const topic of copy.topics.values()) {
+      const own = { ...topic, partitions: [...topic.partitions] }
+      copy.topics.set(own.name, own)
+      copy.topicsById.set(own.topicId, own)
+    }
+    for (const [key, { resource, values }] of this.#configs) {
+      copy.#configs.set(key, { resource, values: new Map(values) })
+    }
+    return copy
+  }
+
   /** Takes over all of another image, which must not be used any more. */
   replaceWith(other: MetadataImage): void {
     this.index = other.index
@@ -136,6 +156,9 @@ export class MetadataImage {
         return
       case 'partitionChange':
         this.#applyPartitionChange(record, delta)
+        return
+      case 'renewLeadership':
+        this.#applyRenewLeadership(record.brokerId, delta)
         return
       case 'removeTopic':
         this.#applyRemoveTopic(record, delta)
@@ -246,6 +269,21 @@ export class MetadataImage {
     }
     topic.partitions[record.partitionIndex] = after
     delta.notePartition(topic, before, after, record.partitionIndex)
+  }
+
+  #applyRenewLeadership(brokerId: number, delta: MetadataDelta): void {
+    for (const topic of this.topics.values()) {
+      for (const before of topic.partitions) {
+        if (!isSoleLeader(before, brokerId)) continue
+        const after: PartitionImage = {
+          ...before,
+          leaderEpoch: before.leaderEpoch + 1,
+          partitionEpoch: before.partitionEpoch + 1,
+        }
+        topic.partitions[before.partitionIndex] = after
+        delta.notePartition(topic, before, after, before.partitionIndex)
+      }
+    }
   }
 
   #applyRemoveTopic(record: RecordOf<'removeTopic'>, delta: MetadataDelta): void {

@@ -79,6 +79,11 @@ const kinds = {
     inControlledShutdown: orAbsent(flag, false),
   },
   unregisterBroker: { brokerId: int, brokerEpoch: int },
+  /**
+   * A broker goes on leading all partitions of which it is the only in-sync replica, each under its next leader epoch
+   * and partition epoch. One record for what would be thousands after each restart.
+   */
+  renewLeadership: { brokerId: int },
   topic: { name: text, topicId: text },
   /** A partition with its whole state; also every change of it but those that `partitionChange` carries. */
   partition: {
@@ -125,8 +130,18 @@ export type MetadataRecord = { [Kind in MetadataRecordKind]: RecordOf<Kind> }[Me
 /** One line per record, in order. */
 export function encodeRecords(records: readonly MetadataRecord[]): Buffer {
   let lines = ''
-  for (const record of records) lines += `${JSON.stringify(record)}\n`
+  for (const record of records) lines += `${JSON.stringify(withoutEmptyLists(record))}\n`
   return Buffer.from(lines, 'utf8')
+}
+
+/** Leaves out what is empty in nearly all partitions: they are most of a log. */
+function withoutEmptyLists(record: MetadataRecord): unknown {
+  if (record.kind !== 'partition' && record.kind !== 'partitionChange') return record
+  const compact: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(record)) {
+    if (!Array.isArray(value) || value.length > 0 || name === 'isr') compact[name] = value
+  }
+  return compact
 }
 
 /** @throws LMQ_STORE_CORRUPT for a line that is no record, LMQ_STORE_TOO_NEW for a kind that this version does not know */
