@@ -12,8 +12,6 @@ const stopPatienceMs = 20_000
 export type BrokerOptions = {
   /** Settings by Kafka's names. */
   readonly settings?: Readonly<Record<string, string>>
-  /** A folder that outlives the process; without it the broker's data vanish with it. */
-  readonly durable?: boolean
 }
 
 /** Another broker's address, given by the caller of the tests. Tests that kill and restart the broker are skipped then. */
@@ -61,12 +59,12 @@ export class TestBroker {
     if (!launch) return
     const port =
       this.bootstrap === '' ? '0' : this.bootstrap.slice(this.bootstrap.lastIndexOf(':') + 1)
-    const settings = Object.entries({ 'lmq.http.port': '0', ...launch.settings })
+    const settings = Object.entries(launch.settings ?? {})
     const [program, ...args] = lmqCommand()
     const child = spawn(
       program,
       [
-        ...[...args, 'start', '--port', port, '--data', this.dataFolder],
+        ...[...args, 'start', '--port', port, '--http-port=-1', '--data', this.dataFolder],
         ...settings.flatMap(([name, value]) => ['--set', `${name}=${value}`]),
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], cwd: launch.folder },
@@ -84,7 +82,7 @@ export class TestBroker {
       const note = (chunk: Buffer) => {
         output += chunk.toString()
         this.#output = `${this.#output}${chunk.toString()}`.slice(-200_000)
-        const address = /(?:127\.0\.0\.1|localhost):(\d+)/.exec(output)
+        const address = /Kafka clients connect to \S+:(\d+)/.exec(output)
         if (!address) return
         clearTimeout(limit)
         resolve(`127.0.0.1:${address[1]}`)
