@@ -92,8 +92,7 @@ export class GroupCoordinator {
   /** Topics were deleted: their offsets go too. Resolves when that is written. */
   async forgetTopics(topics: Iterable<string>): Promise<void> {
     const names = new Set(topics)
-    const shards = [...this.#shards.values()].filter((shard) => shard.state === 'active')
-    await Promise.all(shards.map((shard) => shard.forgetTopics(names)))
+    await Promise.all([...this.#shards.values()].map((shard) => shard.forgetTopics(names)))
   }
 
   /** Resolves when the partitions led so far have ended their first load. */

@@ -192,9 +192,16 @@ export class GroupShard {
     return this.#writeRemoval([...offsets.values(), { kind: 'group', groupId, value: null }])
   }
 
-  /** Topics are gone: so are their offsets in every group. */
+  /** Topics are gone: so are their offsets in every group, those on their way included. */
   async forgetTopics(topics: ReadonlySet<string>): Promise<void> {
-    await this.writeOffsets(this.offsets.tombstonesOfTopics(topics))
+    if (this.state === 'loading') await this.loaded
+    if (this.state !== 'active') return
+    const onTheirWay: OffsetRecord[] = []
+    for (const record of this.#writer.inFlight()) {
+      if (record.kind !== 'offset' || record.value === null || !topics.has(record.topic)) continue
+      onTheirWay.push({ ...record, value: null })
+    }
+    await this.writeOffsets([...this.offsets.tombstonesOfTopics(topics), ...onTheirWay])
   }
 
   /** Removes what has outlived its retention: offsets, then groups that are empty and have none left. */
