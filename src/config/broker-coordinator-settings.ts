@@ -434,6 +434,13 @@ export const coordinatorSettings = {
     min: 1,
     about: 'Segment size of __consumer_offsets when it is created.',
   }),
+  'producer.id.expiration.check.interval.ms': duration({
+    type: 'int',
+    default: 600_000,
+    min: 1,
+    internal: true,
+    about: 'How often idempotent producers that are silent for too long are looked for.',
+  }),
   'producer.id.expiration.ms': duration({
     type: 'int',
     default: 86_400_000,

@@ -18,7 +18,6 @@ const retired = new Set([
   'log.message.timestamp.difference.max.ms',
   'metadata.log.segment.min.bytes',
   'offsets.commit.required.acks',
-  'producer.id.expiration.check.interval.ms',
   'reserved.broker.max.id',
   'server.max.startup.time.ms',
   'unclean.leader.election.interval.ms',

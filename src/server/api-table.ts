@@ -1,22 +1,31 @@
 import { ApiMetrics } from '../metrics/request-metrics.ts'
+import type { ErrorCode } from '../protocol/error-code.ts'
 import type { Api } from '../protocol/schema.ts'
 import { inRange, parseVersions, type VersionRange } from '../protocol/versions.ts'
-import type { DirectHandler, Handler } from './handler.ts'
+import type { HandlerContext, Reply } from './handler.ts'
+
+/** A handler of any API, as the table takes it: what it is given under its key is what it declared. */
+export type AnyHandler = {
+  readonly api: { readonly key: number; readonly name: string }
+  readonly versions: string
+  readonly advertised?: string
+  readonly serve?: ((request: never, context: HandlerContext) => unknown) | undefined
+  readonly start?:
+    | ((request: never, context: HandlerContext, reply: Reply<Api>) => void)
+    | undefined
+  readonly refuse: (request: never, errorCode: ErrorCode, context: HandlerContext) => object
+}
 
 /** One served API: its handler, and what the connection needs to know about it without looking anything up. */
 export type ServedApi = {
   readonly api: Api
-  readonly handler: Handler | DirectHandler
+  readonly handler: AnyHandler
   /** Versions answered. */
   readonly versions: VersionRange
   /** Versions named in ApiVersions. */
   readonly advertised: VersionRange
   readonly metrics: ApiMetrics
 }
-
-/** A handler of any API, as the table takes it. */
-// biome-ignore lint/suspicious/noExplicitAny: a handler of one API is no handler of every API; the table pairs them by key
-export type AnyHandler = Handler<any> | DirectHandler<any>
 
 /** What this broker serves: the only truth behind dispatch and ApiVersions. */
 export class ApiTable {
@@ -27,7 +36,8 @@ export class ApiTable {
       const versions = parseVersions(handler.versions)
       const advertised = handler.advertised ? parseVersions(handler.advertised) : versions
       const metrics = new ApiMetrics(handler.api.name)
-      this.#byKey[handler.api.key] = { api: handler.api, handler, versions, advertised, metrics }
+      const api = handler.api as Api
+      this.#byKey[api.key] = { api, handler, versions, advertised, metrics }
     }
   }
 

@@ -311,14 +311,14 @@ export class Connection implements ConnectionFacts {
         handler.start(message, context, (answer) => this.#reply(slot, answer))
         return
       }
-      const answer = handler.serve(message, context)
+      const answer = handler.serve?.(message, context)
       if (answer instanceof Promise) {
         answer.then(
-          (ready) => this.#reply(slot, ready),
+          (ready: object) => this.#reply(slot, ready),
           (error: unknown) => this.#fail(slot, message, context, error),
         )
       } else {
-        this.#reply(slot, answer)
+        this.#reply(slot, answer as object)
       }
     } catch (error) {
       this.#fail(slot, message, context, error)
@@ -355,9 +355,26 @@ export class Connection implements ConnectionFacts {
       this.#close('an acks=0 request failed')
       return
     }
-    if (answer !== undefined) slot.chunks = this.#encode(slot, answer)
+    if (answer !== undefined) {
+      try {
+        slot.chunks = this.#encode(slot, answer)
+      } catch (error) {
+        this.#failToEncode(slot, error)
+        return
+      }
+    }
     slot.served.metrics.observe(this.#around.services.io.monotonic.nowMs() - slot.startedMs)
     if (slot === this.#slots[0]) this.#releaseAnswers()
+  }
+
+  /** An answer that has no place in its version is a bug of its handler; without it the stream cannot go on. */
+  #failToEncode(slot: Slot, error: unknown): void {
+    slot.served.metrics.failures++
+    this.#around.logger.error(
+      { api: slot.served.api.name, version: slot.version, connection: this.id, error },
+      'an answer could not be encoded because of a bug in the broker: please report this line',
+    )
+    this.#close('an answer could not be encoded')
   }
 
   #encode(slot: Slot, answer: object): Buffer[] {

@@ -9,6 +9,9 @@ import { currentLeaderOf, endpointsOf } from './partition-lookup.ts'
 
 type FetchResponse = ResponseInput<typeof fetch>
 
+/** KIP-951: from here on an answer says who leads instead. */
+const FIRST_VERSION_WITH_LEADER = 16
+
 export type FetchKind = {
   /** All partitions appear in the answer, not only those with news. */
   readonly full: boolean
@@ -233,6 +236,7 @@ export class FetchAttempt {
     entry.sentHighWatermark = -1
     entry.sentLogStartOffset = -1
     this.#list.enqueue(entry)
+    if (this.#context.apiVersion < FIRST_VERSION_WITH_LEADER) return
     if (
       answer.errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER ||
       answer.errorCode === ErrorCode.FENCED_LEADER_EPOCH

@@ -49,6 +49,7 @@ export class Listener {
   readonly #surroundings: ConnectionSurroundings
   #server: Server | undefined
   #sweep: Timer | undefined
+  #serving = false
   #closing = false
   #allGone: (() => void) | undefined
 
@@ -78,7 +79,12 @@ export class Listener {
     }
   }
 
-  /** @throws LMQ_PORT_TAKEN, LMQ_LISTENER_INVALID */
+  /**
+   * Takes the port. Connections are accepted from now on and read after `serve`: the port is known, and surely ours,
+   * before the rest of the broker has started.
+   *
+   * @throws LMQ_PORT_TAKEN, LMQ_LISTENER_INVALID
+   */
   static async open(options: ListenerOptions, around: ListenerSurroundings): Promise<Listener> {
     const listener = new Listener(options.name, around)
     const { io, config } = around.services
@@ -88,6 +94,12 @@ export class Listener {
       listener.#accept(socket),
     )
     return listener
+  }
+
+  /** Begins to read connections, those that wait first. */
+  serve(): void {
+    this.#serving = true
+    for (const connection of this.#connections) connection.start()
   }
 
   /** The port really bound. */
@@ -155,6 +167,7 @@ export class Listener {
     this.#connections.add(connection)
     this.metrics.connectionsOpened++
     this.#sweep ??= this.#scheduleSweep()
+    if (!this.#serving) return
     if (admission.delayMs === 0) {
       connection.start()
       return

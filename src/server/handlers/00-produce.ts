@@ -26,6 +26,8 @@ type ProduceResponse = ResponseInput<typeof produce>
 const Acks = { all: -1, none: 0, leader: 1 } as const
 /** From here on topics are named by id. */
 const FIRST_VERSION_WITH_IDS = 13
+/** KIP-951: from here on an answer says who leads instead. */
+const FIRST_VERSION_WITH_LEADER = 10
 /** The only client id that may write internal topics (ReplicaManager.scala). */
 const ADMIN_CLIENT_ID = '__admin_client'
 const NO_RECORDS = Buffer.alloc(0)
@@ -168,7 +170,8 @@ class ProduceAttempt implements Expiring {
     this.#failed = true
     answer.errorCode = errorCode
     services.topicMetrics.total.failedProduceRequests++
-    if (errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER) {
+    const { apiVersion } = this.#context
+    if (errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER && apiVersion >= FIRST_VERSION_WITH_LEADER) {
       const topic = topicId === ZERO_UUID ? name : (services.image.topicById(topicId)?.name ?? '')
       answer.currentLeader = currentLeaderOf(services, topic, answer.index)
       if (answer.currentLeader.leaderId >= 0) {

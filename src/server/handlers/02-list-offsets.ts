@@ -25,6 +25,7 @@ const firstVersionOf = new Map<number, number>([
   [Special.latestTiered, 9],
   [Special.earliestPendingUpload, 11],
 ])
+const FIRST_VERSION_WITH_EPOCH = 4
 const CONSUMER = -1
 
 /**
@@ -84,17 +85,20 @@ function offsetOf(
   if (epochError !== ErrorCode.NONE) return failed(partitionIndex, epochError)
 
   const visible = visibleEnd(request, partition)
+  const tellsEpoch = apiVersion >= FIRST_VERSION_WITH_EPOCH
   switch (timestamp) {
     case Special.latest:
-      return found(partitionIndex, -1, visible, partition.leaderEpoch)
+      return found(partitionIndex, -1, visible, tellsEpoch ? partition.leaderEpoch : -1)
     case Special.earliest:
-    case Special.earliestLocal:
-      return found(partitionIndex, -1, partition.logStartOffset, partition.earliestEpoch)
+    case Special.earliestLocal: {
+      const epoch = tellsEpoch ? partition.earliestEpoch : -1
+      return found(partitionIndex, -1, partition.logStartOffset, epoch)
+    }
     case Special.latestTiered:
     case Special.earliestPendingUpload:
       return found(partitionIndex, -1, -1, -1)
     default:
-      return lookUp(partition, partitionIndex, timestamp, visible)
+      return lookUp(partition, partitionIndex, timestamp, visible, tellsEpoch)
   }
 }
 
@@ -109,6 +113,7 @@ async function lookUp(
   partitionIndex: number,
   timestamp: number,
   visible: number,
+  tellsEpoch: boolean,
 ): Promise<PartitionAnswer> {
   try {
     const place =
@@ -118,7 +123,7 @@ async function lookUp(
     if (place === undefined || place.offset < 0 || place.offset >= visible) {
       return found(partitionIndex, -1, -1, -1)
     }
-    return found(partitionIndex, place.timestamp, place.offset, place.leaderEpoch)
+    return found(partitionIndex, place.timestamp, place.offset, tellsEpoch ? place.leaderEpoch : -1)
   } catch (error) {
     const errorCode = outcomeOf(error)
     if (errorCode === undefined) throw error

@@ -7,7 +7,7 @@ import { Writer } from '../../../src/protocol/writer.ts'
 
 export class RawClient {
   readonly socket: net.Socket
-  #received = Buffer.alloc(0)
+  #received: Buffer = Buffer.alloc(0)
   readonly #frames: Buffer[] = []
   #waiting: (() => void)[] = []
   ended = false

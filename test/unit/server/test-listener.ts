@@ -53,6 +53,7 @@ export async function openTestListener(
       nextConnectionId: () => ++connections,
     },
   )
+  listener.serve()
   t.teardown(() => listener.close(0))
   const connect = async () => {
     const client = await RawClient.connect(listener.port)

@@ -1,0 +1,45 @@
+import { type AnyHandler, ApiTable } from './api-table.ts'
+import { produceHandler } from './handlers/00-produce.ts'
+import { fetchHandler } from './handlers/01-fetch.ts'
+import { listOffsetsHandler } from './handlers/02-list-offsets.ts'
+import { metadataHandler } from './handlers/03-metadata.ts'
+import { offsetCommitHandler } from './handlers/08-offset-commit.ts'
+import { offsetFetchHandler } from './handlers/09-offset-fetch.ts'
+import { findCoordinatorHandler } from './handlers/10-find-coordinator.ts'
+import { joinGroupHandler } from './handlers/11-join-group.ts'
+import { heartbeatHandler } from './handlers/12-heartbeat.ts'
+import { leaveGroupHandler } from './handlers/13-leave-group.ts'
+import { syncGroupHandler } from './handlers/14-sync-group.ts'
+import { describeGroupsHandler } from './handlers/15-describe-groups.ts'
+import { listGroupsHandler } from './handlers/16-list-groups.ts'
+import { apiVersionsHandler } from './handlers/18-api-versions.ts'
+import { initProducerIdHandler } from './handlers/22-init-producer-id.ts'
+import { offsetForLeaderEpochHandler } from './handlers/23-offset-for-leader-epoch.ts'
+import { deleteGroupsHandler } from './handlers/42-delete-groups.ts'
+import { offsetDeleteHandler } from './handlers/47-offset-delete.ts'
+
+/** Every API that clients are served: what is not in this list is neither answered nor advertised. */
+export function createApiTable(): ApiTable {
+  const handlers: AnyHandler[] = [
+    produceHandler,
+    fetchHandler,
+    listOffsetsHandler,
+    metadataHandler,
+    offsetCommitHandler,
+    offsetFetchHandler,
+    findCoordinatorHandler,
+    joinGroupHandler,
+    heartbeatHandler,
+    leaveGroupHandler,
+    syncGroupHandler,
+    describeGroupsHandler,
+    listGroupsHandler,
+    apiVersionsHandler(() => table),
+    initProducerIdHandler,
+    offsetForLeaderEpochHandler,
+    deleteGroupsHandler,
+    offsetDeleteHandler,
+  ]
+  const table = new ApiTable(handlers)
+  return table
+}
