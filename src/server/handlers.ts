@@ -13,10 +13,21 @@ import { syncGroupHandler } from './handlers/14-sync-group.ts'
 import { describeGroupsHandler } from './handlers/15-describe-groups.ts'
 import { listGroupsHandler } from './handlers/16-list-groups.ts'
 import { apiVersionsHandler } from './handlers/18-api-versions.ts'
+import { createTopicsHandler } from './handlers/19-create-topics.ts'
+import { deleteTopicsHandler } from './handlers/20-delete-topics.ts'
+import { deleteRecordsHandler } from './handlers/21-delete-records.ts'
 import { initProducerIdHandler } from './handlers/22-init-producer-id.ts'
 import { offsetForLeaderEpochHandler } from './handlers/23-offset-for-leader-epoch.ts'
+import { describeConfigsHandler } from './handlers/32-describe-configs.ts'
+import { alterConfigsHandler } from './handlers/33-alter-configs.ts'
+import { describeLogDirsHandler } from './handlers/35-describe-log-dirs.ts'
+import { createPartitionsHandler } from './handlers/37-create-partitions.ts'
 import { deleteGroupsHandler } from './handlers/42-delete-groups.ts'
+import { incrementalAlterConfigsHandler } from './handlers/44-incremental-alter-configs.ts'
 import { offsetDeleteHandler } from './handlers/47-offset-delete.ts'
+import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
+import { describeProducersHandler } from './handlers/61-describe-producers.ts'
+import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
 
 /** Every API that clients are served: what is not in this list is neither answered nor advertised. */
 export function createApiTable(): ApiTable {
@@ -35,10 +46,21 @@ export function createApiTable(): ApiTable {
     describeGroupsHandler,
     listGroupsHandler,
     apiVersionsHandler(() => table),
+    createTopicsHandler,
+    deleteTopicsHandler,
+    deleteRecordsHandler,
     initProducerIdHandler,
     offsetForLeaderEpochHandler,
+    describeConfigsHandler,
+    alterConfigsHandler,
+    describeLogDirsHandler,
+    createPartitionsHandler,
     deleteGroupsHandler,
+    incrementalAlterConfigsHandler,
     offsetDeleteHandler,
+    describeClusterHandler,
+    describeProducersHandler,
+    describeTopicPartitionsHandler,
   ]
   const table = new ApiTable(handlers)
   return table

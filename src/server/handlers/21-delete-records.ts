@@ -1,0 +1,58 @@
+import { isInternalTopic } from '../../cluster/topic-name.ts'
+import { deleteRecords } from '../../protocol/apis/21-delete-records.ts'
+import { ErrorCode } from '../../protocol/error-code.ts'
+import type { RequestOf } from '../../protocol/schema.ts'
+import { defineHandler, type Services } from '../handler.ts'
+import { findPartition } from '../partition-lookup.ts'
+
+/** "Not moved." */
+const NO_LOW_WATERMARK = -1
+
+/** Moves the log start of partitions. Records below it are gone for readers at once; their files follow. */
+export const deleteRecordsHandler = defineHandler({
+  api: deleteRecords,
+  versions: '0-2',
+  requires: 'DELETE topic:topics[]',
+  serve: ({ topics }, { services }) => ({
+    topics: onceEach(topics).map(({ name, offsets }) => ({
+      name,
+      partitions: [...offsets].map(([partitionIndex, offset]) => ({
+        partitionIndex,
+        ...trim(services, name, partitionIndex, offset),
+      })),
+    })),
+  }),
+  refuse: ({ topics }, errorCode) => ({
+    topics: topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => ({
+        partitionIndex,
+        lowWatermark: NO_LOW_WATERMARK,
+        errorCode,
+      })),
+    })),
+  }),
+})
+
+/** A partition that comes twice counts once, with the last offset. */
+function onceEach(topics: RequestOf<typeof deleteRecords>['topics']) {
+  const byName = new Map<string, Map<number, number>>()
+  for (const { name, partitions } of topics) {
+    const offsets = byName.get(name) ?? new Map<number, number>()
+    for (const { partitionIndex, offset } of partitions) offsets.set(partitionIndex, offset)
+    byName.set(name, offsets)
+  }
+  return [...byName].map(([name, offsets]) => ({ name, offsets }))
+}
+
+function trim(services: Services, topic: string, partitionIndex: number, offset: number) {
+  const refused = (errorCode: ErrorCode) => ({ lowWatermark: NO_LOW_WATERMARK, errorCode })
+  const partition = findPartition(services, topic, partitionIndex)
+  if (partition === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) return refused(partition)
+  if (isInternalTopic(topic)) return refused(ErrorCode.INVALID_TOPIC_EXCEPTION)
+  if (typeof partition === 'number') return refused(partition)
+  const { errorCode, logStartOffset } = partition.deleteRecordsBefore(offset)
+  return errorCode === ErrorCode.NONE
+    ? { lowWatermark: logStartOffset, errorCode }
+    : refused(errorCode)
+}
