@@ -59,8 +59,8 @@ function metadataRequest(
 
 export class Client {
   readonly io: Io
-  readonly #options: ConnectionOptions
-  readonly #bootstrap: readonly Address[]
+  /** What another client for the same cluster is made with. */
+  readonly options: ConnectionOptions & { readonly bootstrap: readonly Address[] }
   /** How long what passes is tried again. */
   readonly retryForMs: number
   readonly #onRetry: (error: Error) => void
@@ -72,13 +72,13 @@ export class Client {
 
   constructor(io: Io, options: ClientOptions) {
     this.io = io
-    this.#options = {
+    this.options = {
+      bootstrap: options.bootstrap,
       clientId: options.clientId ?? defaultConnectionOptions.clientId,
       connectTimeoutMs: options.connectTimeoutMs ?? defaultConnectionOptions.connectTimeoutMs,
       requestTimeoutMs: options.requestTimeoutMs ?? defaultConnectionOptions.requestTimeoutMs,
       maxInFlight: options.maxInFlight ?? defaultConnectionOptions.maxInFlight,
     }
-    this.#bootstrap = options.bootstrap
     this.retryForMs = options.retryForMs ?? 30_000
     this.#onRetry = options.onRetry ?? (() => {})
   }
@@ -185,7 +185,7 @@ export class Client {
       const other = this.#connections.get(key)
       if (other) return other
     }
-    const opening = Connection.open(this.io, address, this.#options)
+    const opening = Connection.open(this.io, address, this.options)
     this.#connections.set(key, opening)
     opening.catch(() => {
       if (this.#connections.get(key) === opening) this.#connections.delete(key)
@@ -196,7 +196,7 @@ export class Client {
   /** The first of the known brokers and bootstrap addresses that answers. */
   async #anyConnection(): Promise<Connection> {
     let failure: unknown
-    for (const address of [...this.#bootstrap, ...this.#brokers.values()]) {
+    for (const address of [...this.options.bootstrap, ...this.#brokers.values()]) {
       try {
         return await this.#open(address)
       } catch (error) {

@@ -24,6 +24,9 @@ const scriptVariables = new Set([
   'KAFKA_TOOLS_LOG4J_LOGLEVEL',
 ])
 
+/** Variables of LMQ's own tools: no settings of a broker. */
+const toolVariables = new Set(['LMQ_BOOTSTRAP'])
+
 /** `KAFKA_LOG_RETENTION_MS` is log.retention.ms. */
 export function settingNameOf(variable: string): string {
   return variable
@@ -44,7 +47,7 @@ export function settingsOfEnvironment(environment: Environment): {
     else if (scriptVariables.has(variable)) scripts.push(variable)
     else if (variable.startsWith('KAFKA_') && variable.length > 6) {
       settings.push({ variable, name: settingNameOf(variable.slice(6)), value })
-    } else if (variable.startsWith('LMQ_') && variable.length > 4) {
+    } else if (variable.startsWith('LMQ_') && !toolVariables.has(variable)) {
       settings.push({ variable, name: settingNameOf(variable), value })
     }
   }

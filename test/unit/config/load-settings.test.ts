@@ -59,6 +59,7 @@ t.test('variables name settings as in Kafka’s image', async (t) => {
       KAFKA_LOG_DIRS: '/a,/b',
       KAFKA_LISTENER_NAME_IN___SIDE_SSL__X: '1',
       LMQ_HTTP_PORT: '0',
+      LMQ_BOOTSTRAP: 'localhost:9092',
       KAFKA_BROKER_ID: '-1',
     },
   })
@@ -81,6 +82,11 @@ const refused: [string, SettingSources, { code: string; facts?: object }][] = [
     'an unknown lmq setting',
     { environment: { LMQ_HTTP_PROT: '1' } },
     { code: 'LMQ_CONFIG_UNKNOWN', facts: { key: 'lmq.http.prot', nearest: 'lmq.http.port' } },
+  ],
+  [
+    'an unknown lmq setting in Kafka’s form',
+    { environment: { KAFKA_LMQ_NOTHING: '1' } },
+    { code: 'LMQ_CONFIG_UNKNOWN', facts: { key: 'lmq.nothing' } },
   ],
   [
     'an unknown --set name',

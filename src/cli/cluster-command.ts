@@ -1,0 +1,116 @@
+import { Command } from 'commander'
+import { describeApis, describeCluster, describeLogDirs } from '../client/admin-cluster.ts'
+import { apiNames } from '../protocol/api-names.ts'
+import { sizeText } from './output.ts'
+import { integerOf, type Tool, withTool, withToolFlags } from './tool.ts'
+
+export function clusterCommand(): Command {
+  const cluster = new Command('cluster').description('what a cluster consists of')
+  withToolFlags(cluster)
+  cluster
+    .command('describe', { isDefault: true })
+    .description('cluster id, controller and brokers')
+    .action(describe)
+  cluster
+    .command('apis')
+    .description('APIs and versions that a broker serves, and its features')
+    .option('--broker <id>', 'the broker to ask; without it the first one')
+    .action(apis)
+  cluster
+    .command('dirs')
+    .description('log directories with what lies in them')
+    .option('--broker <id>', 'the broker to ask; without it all of them')
+    .action(dirs)
+  return cluster
+}
+
+const describe = (_flags: object, command: Command): Promise<void> =>
+  withTool(command, async ({ client, output }) => {
+    const { clusterId, controllerId, brokers } = await describeCluster(client)
+    const { tableOf } = await import('./output.ts')
+    const rows = brokers
+      .map(({ brokerId, host, port, rack }) => ({ brokerId, host, port, rack }))
+      .sort((a, b) => a.brokerId - b.brokerId)
+    const table = tableOf(rows, [
+      { title: 'BROKER', value: (row) => row.brokerId },
+      { title: 'ADDRESS', value: (row) => `${row.host}:${row.port}` },
+      { title: 'RACK', value: (row) => row.rack },
+      { title: 'CONTROLLER', value: (row) => (row.brokerId === controllerId ? 'yes' : '') },
+    ])
+    output.result({ clusterId, controllerId, brokers: rows }, `cluster ${clusterId}\n${table}`)
+  })
+
+async function brokerIds({ client }: Tool, asked: string | undefined): Promise<number[]> {
+  if (asked !== undefined) return [integerOf('--broker', asked)]
+  const { brokers } = await describeCluster(client)
+  return brokers.map(({ brokerId }) => brokerId).sort((a, b) => a - b)
+}
+
+const apis = (flags: { broker?: string }, command: Command): Promise<void> =>
+  withTool(command, async (tool) => {
+    const { client, output } = tool
+    const [first = 0] = await brokerIds(tool, flags.broker)
+    const { apiKeys, finalizedFeatures } = await describeApis(client, first)
+    const { tableOf } = await import('./output.ts')
+    const rows = apiKeys
+      .map(({ apiKey, minVersion, maxVersion }) => ({
+        apiKey,
+        name: apiNames[apiKey] ?? 'unknown',
+        minVersion,
+        maxVersion,
+      }))
+      .sort((a, b) => a.apiKey - b.apiKey)
+    const table = tableOf(rows, [
+      { title: 'KEY', value: (row) => row.apiKey },
+      { title: 'API', value: (row) => row.name },
+      { title: 'FROM', value: (row) => row.minVersion },
+      { title: 'TO', value: (row) => row.maxVersion },
+    ])
+    const features = finalizedFeatures.map(({ name, maxVersionLevel }) => ({
+      name,
+      level: maxVersionLevel,
+    }))
+    const list = features.map(({ name, level }) => `${name}=${level}`).join(' ')
+    output.result(
+      { brokerId: first, apis: rows, features },
+      `${table}features: ${list || 'none'}\n`,
+    )
+  })
+
+const dirs = (flags: { broker?: string }, command: Command): Promise<void> =>
+  withTool(command, async (tool) => {
+    const { client, output } = tool
+    const rows: {
+      brokerId: number
+      path: string
+      partitions: number
+      sizeBytes: number
+      freeBytes: number
+      errorCode: number
+    }[] = []
+    for (const brokerId of await brokerIds(tool, flags.broker)) {
+      for (const dir of await describeLogDirs(client, brokerId)) {
+        const partitions = dir.topics.flatMap((topic) => topic.partitions)
+        rows.push({
+          brokerId,
+          path: dir.logDir,
+          partitions: partitions.length,
+          sizeBytes: partitions.reduce((sum, each) => sum + each.partitionSize, 0),
+          freeBytes: dir.usableBytes,
+          errorCode: dir.errorCode,
+        })
+      }
+    }
+    output.list(
+      rows,
+      [
+        { title: 'BROKER', value: (row) => row.brokerId },
+        { title: 'DIRECTORY', value: (row) => row.path },
+        { title: 'PARTITIONS', value: (row) => row.partitions },
+        { title: 'SIZE', value: (row) => sizeText(row.sizeBytes) },
+        { title: 'FREE', value: (row) => (row.freeBytes < 0 ? '' : sizeText(row.freeBytes)) },
+        { title: 'STATE', value: (row) => (row.errorCode === 0 ? 'online' : 'offline') },
+      ],
+      'There are no log directories.',
+    )
+  })

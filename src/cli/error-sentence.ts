@@ -1,0 +1,114 @@
+/** Turns what went wrong into one sentence that says what to do about it. */
+import { AssertionError } from '../base/assert.ts'
+import { LmqError } from '../base/errors.ts'
+import { exitCodes } from './exit-codes.ts'
+
+/** Wrong arguments, found by a command itself. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+export type Sentence = { readonly text: string; readonly exitCode: number }
+
+/** What a person may do about an outcome, by its name. */
+const hints: Readonly<Record<string, string>> = {
+  UNKNOWN_TOPIC_OR_PARTITION: 'see what there is with `lmq topics list`, or create it',
+  UNKNOWN_TOPIC_ID: 'see what there is with `lmq topics list`',
+  TOPIC_ALREADY_EXISTS: 'choose another name, or say --if-not-exists',
+  INVALID_TOPIC_EXCEPTION: 'use 1 to 249 letters, digits, dots, dashes and underscores',
+  INVALID_PARTITIONS: 'partitions can only become more',
+  INVALID_REPLICATION_FACTOR: 'use at most as many replicas as there are brokers',
+  GROUP_ID_NOT_FOUND: 'see what there is with `lmq groups list`',
+  NON_EMPTY_GROUP: 'stop its members first',
+  UNKNOWN_MEMBER_ID: 'the group has members: stop them first',
+  GROUP_SUBSCRIBED_TO_TOPIC: 'stop the members that read the topic first',
+  OFFSET_OUT_OF_RANGE: 'see where the log starts and ends with `lmq topics describe`',
+  MESSAGE_TOO_LARGE: 'raise max.message.bytes of the topic, or send less at once',
+  TOPIC_DELETION_DISABLED: 'the cluster does not allow it (delete.topic.enable)',
+  NOT_ENOUGH_REPLICAS: 'fewer replicas are in sync than min.insync.replicas wants',
+}
+
+const codesOfAvailability = new Set(['LMQ_CONNECTION_CLOSED', 'LMQ_REQUEST_TIMED_OUT'])
+
+export function sentenceOf(error: unknown): Sentence {
+  if (error instanceof UsageError) return { text: error.message, exitCode: exitCodes.usage }
+  if (error instanceof LmqError) return sentenceOfLmqError(error)
+  if (error instanceof Error && error.name === 'OutcomeError') {
+    const name = (error as Error & { errorName: string }).errorName
+    const hint = hints[name]
+    return {
+      text: hint === undefined ? error.message : `${error.message}: ${hint}`,
+      exitCode: exitCodes.failed,
+    }
+  }
+  const isBug = error instanceof AssertionError || !isSystemError(error)
+  const text = isBug && error instanceof Error ? (error.stack ?? error.message) : messageOf(error)
+  return { text, exitCode: exitCodes.failed }
+}
+
+const isSystemError = (error: unknown): boolean =>
+  error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string'
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)
+
+function reasonOf(error: LmqError): string {
+  const { cause } = error
+  if (!(cause instanceof Error)) return ''
+  const { code } = cause as NodeJS.ErrnoException
+  const known: Readonly<Record<string, string>> = {
+    ECONNREFUSED: 'nothing listens there',
+    ENOTFOUND: 'there is no such host',
+    EAI_AGAIN: 'the host name cannot be looked up now',
+    ETIMEDOUT: 'no answer',
+    ECONNRESET: 'the connection was reset: is it a Kafka port?',
+    EACCES: 'permission denied',
+    ENOENT: 'no such file',
+  }
+  return known[code ?? ''] ?? cause.message
+}
+
+function sentenceOfLmqError(error: LmqError): Sentence {
+  const { code, facts } = error
+  const reason = reasonOf(error)
+  if (codesOfAvailability.has(code)) {
+    const why = reason ? ` (${reason})` : ''
+    const advice = 'start a broker with `lmq start`, or name another with --bootstrap host:port'
+    const what =
+      code === 'LMQ_REQUEST_TIMED_OUT' ? `no answer to ${facts['api']} from` : 'cannot reach'
+    return { text: `${what} ${facts['address']}${why}: ${advice}`, exitCode: exitCodes.unavailable }
+  }
+  if (code === 'LMQ_PORT_TAKEN') {
+    const where = `port ${facts['port']} on ${facts['host']}`
+    const advice = 'stop the other program, or choose another port with --port (0 takes a free one)'
+    return { text: `${where} is already in use: ${advice}`, exitCode: exitCodes.unavailable }
+  }
+  if (code === 'LMQ_LOG_DIR_TAKEN') {
+    const where = facts['path'] ?? facts['folder'] ?? ''
+    const advice = 'stop that broker, choose another folder with --data, or say --ephemeral'
+    return {
+      text: `another broker uses the data folder ${where}: ${advice}`,
+      exitCode: exitCodes.unavailable,
+    }
+  }
+  if (code === 'LMQ_CONFIG_INVALID' || code === 'LMQ_CONFIG_UNKNOWN') {
+    return { text: configSentence(error, reason), exitCode: exitCodes.usage }
+  }
+  return { text: error.message, exitCode: exitCodes.failed }
+}
+
+function configSentence({ code, facts, message }: LmqError, reason: string): string {
+  const { key, value, source, nearest, also, file } = facts
+  if (key === undefined) {
+    return file === undefined
+      ? message
+      : `${file}: ${facts['reason'] ?? 'not a properties file'} (${reason})`
+  }
+  const from = source === undefined || source === 'set' ? '' : ` (from ${source})`
+  const meant = nearest === undefined ? '' : `: did you mean ${nearest}?`
+  const others = Array.isArray(also) ? `; also wrong: ${also.join(', ')}` : ''
+  if (code === 'LMQ_CONFIG_UNKNOWN') {
+    return `there is no setting ${key}${from}${meant}${others}`
+  }
+  return `${key}=${value}${from} is not allowed: ${facts['reason']}${others}`
+}

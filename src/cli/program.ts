@@ -1,0 +1,72 @@
+/** The command line of everything but starting a broker. */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { exitCodes } from './exit-codes.ts'
+import { type StartFlag, startFlags } from './start-flags.ts'
+
+/** Commands over the network, by name; each is loaded when it is asked for. */
+const tools = {
+  topics: async () => (await import('./topics-command.ts')).topicsCommand(),
+  groups: async () => (await import('./groups-command.ts')).groupsCommand(),
+  configs: async () => (await import('./configs-command.ts')).configsCommand(),
+  produce: async () => (await import('./produce-command.ts')).produceCommand(),
+  consume: async () => (await import('./consume-command.ts')).consumeCommand(),
+  cluster: async () => (await import('./cluster-command.ts')).clusterCommand(),
+} as const
+
+const codes = `Exit codes: ${exitCodes.done} done, ${exitCodes.failed} refused or failed, ${exitCodes.usage} wrong arguments or settings, ${exitCodes.unavailable} no broker, or port or folder taken.`
+
+function startHelp(): Command {
+  const command = new Command('start').description('start a broker (also plain `lmq`)')
+  for (const [name, flag] of Object.entries(startFlags) as [string, StartFlag][]) {
+    const short = flag.short === undefined ? '' : `-${flag.short}, `
+    const value = flag.value === undefined ? '' : ` <${flag.value}>`
+    command.option(`${short}--${name}${value}`, flag.about)
+  }
+  return command.addHelpText(
+    'after',
+    `\nSettings come from --set, then flags, then KAFKA_* variables as in Kafka's image, then the --config file.\n${codes}`,
+  )
+}
+
+function version(): string {
+  // Beside the sources or beside dist/: whichever holds the package's own file.
+  for (const path of ['../../package.json', '../../../package.json']) {
+    try {
+      const text = readFileSync(new URL(path, import.meta.url), 'utf8')
+      const read = JSON.parse(text) as { name?: string; version?: string }
+      if (read.name === 'lmq' && read.version) return read.version
+    } catch {}
+  }
+  return 'unknown'
+}
+
+/** @returns the exit code. @throws what a command failed with */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  const program = new Command('lmq')
+    .description('A broker that speaks the Kafka protocol, and tools for any Kafka cluster.')
+    .version(version())
+    .exitOverride()
+    .showHelpAfterError('See lmq --help.')
+    .addHelpText('after', `\n${codes}`)
+  program.addCommand(startHelp())
+  const asked = argv.find((word) => word in tools) as keyof typeof tools | undefined
+  const names = asked === undefined ? (Object.keys(tools) as (keyof typeof tools)[]) : [asked]
+  for (const name of names) program.addCommand(await tools[name]())
+  inheritExit(program)
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return Number(process.exitCode ?? exitCodes.done)
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+  }
+}
+
+/** Added commands do not inherit how their parent ends. */
+function inheritExit(command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command)
+    inheritExit(child)
+  }
+}
