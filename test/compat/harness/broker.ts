@@ -130,5 +130,9 @@ export class TestBroker {
 export function lmqCommand(): [string, ...string[]] {
   const fromSource = import.meta.url.endsWith('.ts')
   const entry = new URL(`../../../bin/lmq.${fromSource ? 'ts' : 'js'}`, import.meta.url)
-  return [process.execPath, ...(fromSource ? ['--import', 'tsx'] : []), fileURLToPath(entry)]
+  return [
+    process.execPath,
+    ...(fromSource ? ['--import', import.meta.resolve('tsx')] : []),
+    fileURLToPath(entry),
+  ]
 }
