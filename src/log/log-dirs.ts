@@ -31,6 +31,11 @@ export type LogDirsOptions = {
   /** A directory was closed after a disk error; all of its logs were told already. */
   readonly onDirectoryFailed?: (path: string, error: unknown) => void
   readonly maxTailBytes?: number
+  /**
+   * Has this topic been compacted at some time? undefined: not known, then recovery takes gaps between offsets for
+   * compaction's work. False lets it find a damaged base offset, which no checksum covers.
+   */
+  readonly isCompacted?: (topic: string) => boolean | undefined
 }
 
 export type DirectoryDescription = {
@@ -90,6 +95,7 @@ export class LogDirs {
       crc32c: io.crc32c,
       tailBudget: new TailBudget(options.maxTailBytes),
       settings: options.settings,
+      mayHaveGaps: (topic) => options.isCompacted?.(topic) ?? true,
       logsWithTail: new Set(),
     }
     this.#cleaner = new LogCleaner(io, options.logger, () => this.#logs.values())

@@ -21,6 +21,8 @@ export type LoadInput = {
   /** Everything below was flushed. */
   readonly recoveryPoint: number
   readonly logStartOffset: number
+  /** Compaction may have left gaps between offsets; otherwise a gap inside a segment is damage. */
+  readonly mayHaveGaps: boolean
   readonly producers: ProducerStates
   readonly snapshots: ProducerSnapshots
   readonly epochs: LeaderEpochCache
@@ -139,8 +141,12 @@ class Loading {
     }
   }
 
+  /**
+   * The checksum covers neither base offset nor leader epoch, so offsets are checked by what stands around them: they
+   * never go back, and leave no gap unless compaction made it.
+   */
   *#recover(from: number): Generator<void, void> {
-    const { epochs, producers, indexIntervalBytes } = this.#input
+    const { epochs, producers, indexIntervalBytes, mayHaveGaps } = this.#input
     let expectedOffset = (this.#segments[from] as Segment).baseOffset
     for (let index = from; index < this.#segments.length; index++) {
       const segment = this.#segments[index] as Segment
@@ -150,6 +156,7 @@ class Loading {
         const baseOffset = baseOffsetOf(buffer, at)
         const lastOffset = lastOffsetOf(buffer, at)
         if (baseOffset < expectedOffset || lastOffset < baseOffset) return false
+        if (baseOffset > expectedOffset && !mayHaveGaps) return false
         expectedOffset = lastOffset + 1
         epochs.note(leaderEpochOf(buffer, at), baseOffset)
         const aborted = producers.note(buffer, at)
@@ -160,7 +167,12 @@ class Loading {
       this.#recoveredBytes += end.position
       this.#logEndOffset = expectedOffset
       if (end.position < fileBytes) {
-        this.#cutAt(index, end.position, fileBytes, end.damage ?? 'offsets go back')
+        this.#cutAt(
+          index,
+          end.position,
+          fileBytes,
+          end.damage ?? 'offsets do not follow one another',
+        )
         break
       }
       segment.saveIndexes()

@@ -138,6 +138,10 @@ export class LogReader {
     if (!segment.offsetIndex.load()) this.#onBadIndex(segment)
     const start = segment.offsetIndex.lookup(offset)
     const limit = segment.writtenBytes
+    if (start > 0 && start >= limit) {
+      this.#onBadIndex(segment)
+      return this.locate(segment, offset)
+    }
     const probe = Buffer.allocUnsafe(probeBytes)
     let position = start
     while (position < limit) {

@@ -25,6 +25,8 @@ export type LogShared = SegmentShared & {
   readonly io: Io
   readonly tailBudget: TailBudget
   readonly settings: LogSettings
+  /** Whether compaction may have taken records out of the topic's logs; true when that is not known. */
+  mayHaveGaps(topic: string): boolean
   /** Logs whose tail is kept in memory: looked after from time to time. */
   readonly logsWithTail: Set<PartitionLog>
 }

@@ -242,6 +242,7 @@ export class PartitionLog {
       wasClean: this.#wasClean,
       recoveryPoint: this.#recoveryPoint,
       logStartOffset: this.#logStartOffset,
+      mayHaveGaps: this.shared.mayHaveGaps(this.topic),
       producers: this.producers,
       snapshots: this.snapshots,
       epochs: this.epochs,
