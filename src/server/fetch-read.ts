@@ -36,7 +36,7 @@ export function readEntry(
   readCommitted: boolean,
 ): PartitionAnswer | Promise<PartitionAnswer> {
   const partition = partitionOf(services, entry)
-  if (typeof partition === 'number') return failed(entry, partition)
+  if (typeof partition === 'number') return unknown(entry, partition)
   const epochError = leaderEpochError(partition, entry.currentLeaderEpoch)
   if (epochError !== ErrorCode.NONE) return failed(entry, epochError)
   if (entry.lastFetchedEpoch >= 0) {
@@ -72,7 +72,7 @@ export function stateOfEntry(
   readCommitted: boolean,
 ): PartitionAnswer {
   const partition = partitionOf(services, entry)
-  if (typeof partition === 'number') return failed(entry, partition)
+  if (typeof partition === 'number') return unknown(entry, partition)
   if (isGone(partition)) return failed(entry, ErrorCode.KAFKA_STORAGE_ERROR)
   return withState(entry, partition, NO_RECORDS, 0, readCommitted ? [] : null)
 }
@@ -117,6 +117,12 @@ function withState(
     recordBytes,
   }
 }
+
+/** Kafka has an empty list of aborted transactions here, and none with all other errors. */
+const unknown = (entry: FetchEntry, errorCode: ErrorCode): PartitionAnswer => ({
+  ...failed(entry, errorCode),
+  abortedTransactions: [],
+})
 
 function failed(entry: FetchEntry, errorCode: ErrorCode): PartitionAnswer {
   return {

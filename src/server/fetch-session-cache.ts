@@ -62,7 +62,7 @@ export class FetchSessionCache {
 
   /** @returns a new session, or undefined when there is no room for one */
   create(usesTopicIds: boolean, partitionCount: number): FetchSession | undefined {
-    if (partitionCount === 0 || partitionCount > MAX_SESSION_PARTITIONS) return undefined
+    if (partitionCount > MAX_SESSION_PARTITIONS) return undefined
     const nowMs = this.#clock.nowMs()
     if (this.#sessions.size >= this.#slots && !this.#evictFor(partitionCount, nowMs)) {
       return undefined

@@ -203,6 +203,7 @@ class ProduceAttempt implements Expiring {
     } else {
       this.#failed = true
       answer.recordErrors = result.recordErrors
+      if (isAboutSequence(result.errorCode)) answer.logStartOffset = partition.logStartOffset
       answer.errorMessage = result.errorMessage
       metrics.failedProduceRequests++
       metrics.bytesRejected += sizeBytes
@@ -231,6 +232,11 @@ class ProduceAttempt implements Expiring {
     })
   }
 }
+
+/** A producer compares the log start with what it wrote before: its state may have been deleted with its records. */
+const isAboutSequence = (errorCode: ErrorCode): boolean =>
+  errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER ||
+  errorCode === ErrorCode.INVALID_PRODUCER_EPOCH
 
 function refused({ topicData }: ProduceRequest, errorCode: ErrorCode): ProduceResponse {
   return {

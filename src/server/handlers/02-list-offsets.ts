@@ -19,7 +19,10 @@ const Special = {
   latestTiered: -5,
   earliestPendingUpload: -6,
 } as const
+const NO_VERSION = 32_768
 const firstVersionOf = new Map<number, number>([
+  [Special.latest, 0],
+  [Special.earliest, 0],
   [Special.maxTimestamp, 7],
   [Special.earliestLocal, 8],
   [Special.latestTiered, 9],
@@ -38,19 +41,19 @@ export const listOffsetsHandler = defineHandler({
   requires: 'DESCRIBE topic:topics[].name',
   serve: (request, context) => {
     if (isBroker(request.replicaId)) return refused(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
-    const seen = new Set<string>()
     let waiting = false
-    const topics = request.topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map((wish) => {
-        const key = `${name}/${wish.partitionIndex}`
-        if (seen.has(key)) return failed(wish.partitionIndex, ErrorCode.INVALID_REQUEST)
-        seen.add(key)
-        const answer = offsetOf(request, name, wish, context)
+    const topics = request.topics.map(({ name, partitions }) => {
+      const seen = new Map<number, PartitionAnswer | Promise<PartitionAnswer>>()
+      for (const wish of partitions) {
+        const { partitionIndex } = wish
+        const answer = seen.has(partitionIndex)
+          ? failed(partitionIndex, ErrorCode.INVALID_REQUEST)
+          : offsetOf(request, name, wish, context)
         if (answer instanceof Promise) waiting = true
-        return answer
-      }),
-    }))
+        seen.set(partitionIndex, answer)
+      }
+      return { name, partitions: [...seen.values()] }
+    })
     // Only by-time lookups that the disk has to answer make a promise.
     return waiting ? settle(topics) : { topics: topics as ReadyTopic[] }
   },
@@ -75,8 +78,7 @@ function offsetOf(
   { services, apiVersion }: HandlerContext,
 ): PartitionAnswer | Promise<PartitionAnswer> {
   const { partitionIndex, timestamp, currentLeaderEpoch } = wish
-  const firstVersion = firstVersionOf.get(timestamp)
-  if (firstVersion !== undefined && apiVersion < firstVersion) {
+  if (timestamp < 0 && apiVersion < (firstVersionOf.get(timestamp) ?? NO_VERSION)) {
     return failed(partitionIndex, ErrorCode.UNSUPPORTED_VERSION)
   }
   const partition = findPartition(services, topic, partitionIndex)
