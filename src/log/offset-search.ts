@@ -57,6 +57,7 @@ export async function findNewest(
   return firstMatch(log, reader, newest, offset, timestamp)
 }
 
+/** @param fromOffset lies in the first batch to look into, which may hold the record before that offset */
 async function firstMatch(
   log: PartitionLog,
   reader: LogReader,
@@ -80,7 +81,7 @@ async function firstMatch(
           position += at
           at = 0
         }
-        const found = await matchIn(log, window.subarray(at, at + sizeBytes), fromOffset, timestamp)
+        const found = await matchIn(log, window.subarray(at, at + sizeBytes), timestamp)
         if (found) return found
       }
       at += sizeBytes
@@ -94,7 +95,6 @@ async function firstMatch(
 async function matchIn(
   log: PartitionLog,
   batch: Buffer,
-  fromOffset: number,
   timestamp: number,
 ): Promise<FoundRecord | undefined> {
   const block = await openBatch(log.shared.io, batch)
@@ -107,7 +107,7 @@ async function matchIn(
     nextRecord(cursor, place)
     const offset = baseOffsetOf(batch, 0) + place.offsetDelta
     const recordTimestamp = fixed ?? base + place.timestampDelta
-    if (recordTimestamp >= timestamp && offset >= fromOffset) {
+    if (recordTimestamp >= timestamp && offset >= log.logStartOffset) {
       return { timestamp: recordTimestamp, offset, leaderEpoch: leaderEpochOf(batch, 0) }
     }
   }
