@@ -37,7 +37,12 @@ export function compactionRangeOf(log: PartitionLog, nowMs: number): CompactionR
   let oldestDirtyMs = Number.MAX_SAFE_INTEGER
   for (const segment of all) {
     if (segment === active || segment.baseOffset >= endOffset) break
-    const isDirty = log.segments.endOf(segment, log.logEndOffset) > firstDirtyOffset
+    const segmentEnd = log.segments.endOf(segment, log.logEndOffset)
+    if (segmentEnd > log.writtenEndOffset) {
+      endOffset = Math.min(endOffset, segment.baseOffset)
+      break
+    }
+    const isDirty = segmentEnd > firstDirtyOffset
     const isYoung =
       config.minCompactionLagMs > 0 && segment.newestMs > nowMs - config.minCompactionLagMs
     if (isDirty && isYoung) {

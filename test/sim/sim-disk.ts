@@ -62,8 +62,8 @@ export type DiskCall = 'open' | 'read' | 'write' | 'flush' | 'rename' | 'remove'
 /** An error to be thrown by a call, or nothing. */
 export type Fault = (call: DiskCall, path: string) => NodeJS.ErrnoException | undefined
 
-export function diskError(code: string): NodeJS.ErrnoException {
-  const error: NodeJS.ErrnoException = new Error(`${code}: simulated`)
+export function diskError(code: string, path = ''): NodeJS.ErrnoException {
+  const error: NodeJS.ErrnoException = new Error(`${code}: simulated ${path}`)
   error.code = code
   return error
 }
@@ -146,7 +146,7 @@ export class SimDisk implements Disk {
 
   #inode(path: string): Inode {
     const inode = this.#names.get(path)
-    if (!inode) throw diskError('ENOENT')
+    if (!inode) throw diskError('ENOENT', path)
     return inode
   }
 
@@ -177,7 +177,7 @@ export class SimDisk implements Disk {
     this.#check('open', path)
     let inode = this.#names.get(path)
     if (!inode) {
-      if (mode !== 'write' || !this.#folders.has(dirname(path))) throw diskError('ENOENT')
+      if (mode !== 'write' || !this.#folders.has(dirname(path))) throw diskError('ENOENT', path)
       inode = new Inode()
       inode.modifiedMs = this.#now()
       this.#names.set(path, inode)
@@ -263,7 +263,7 @@ export class SimDisk implements Disk {
   }
 
   listSync(path: string): DirectoryEntry[] {
-    if (!this.#folders.has(path)) throw diskError('ENOENT')
+    if (!this.#folders.has(path)) throw diskError('ENOENT', path)
     const files = [...this.#names.keys()].filter((name) => dirname(name) === path)
     const folders = [...this.#folders].filter((name) => name !== path && dirname(name) === path)
     return [

@@ -16,6 +16,7 @@ export class SimScheduler implements Timers {
   #brokerAheadMs = 0
   /** Real asynchronous work (codecs) that simulated time waits for. */
   #realWork = 0
+  #life = 0
 
   readonly monotonic: Clock = { nowMs: () => this.#nowMs }
   readonly wall: Clock = { nowMs: () => startMs + Math.floor(this.#nowMs) }
@@ -45,15 +46,18 @@ export class SimScheduler implements Timers {
   /** Lets simulated time wait for something that runs outside of it. */
   async real<Result>(work: Promise<Result>): Promise<Result> {
     this.#realWork++
+    const life = this.#life
     try {
       return await work
     } finally {
       this.#realWork--
+      if (life !== this.#life) await new Promise(() => {})
     }
   }
 
-  /** Forgets all events: the process that waited for them is gone. */
+  /** Forgets all events: the process that waited for them is gone, and real work that it began never ends for it. */
   clear(): void {
+    this.#life++
     this.#events.length = 0
     this.#turn = []
   }
@@ -72,7 +76,8 @@ export class SimScheduler implements Timers {
     for (;;) {
       await settle()
       if (outcome) break
-      if (!this.#step(Number.MAX_SAFE_INTEGER) && this.#realWork === 0) {
+      if (this.#realWork > 0) continue
+      if (!this.#step(Number.MAX_SAFE_INTEGER)) {
         throw new Error('the simulation waits for something that never comes')
       }
     }
@@ -85,7 +90,8 @@ export class SimScheduler implements Timers {
     const endMs = this.#nowMs + byMs
     for (;;) {
       await settle()
-      if (!this.#step(endMs) && this.#realWork === 0) break
+      if (this.#realWork > 0) continue
+      if (!this.#step(endMs)) break
     }
     this.#nowMs = endMs
   }
