@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { LmqError } from './base/errors.ts'
 import type { Logger } from './base/logger.ts'
 import { VERSION } from './base/version.ts'
+import { AutoTopicCreation } from './cluster/auto-topic-creation.ts'
 import { configRulesOf } from './cluster/config-rules.ts'
 import { Controller } from './cluster/controller.ts'
 import { EmbeddedMetadataStore } from './cluster/embedded-metadata-store.ts'
@@ -35,7 +36,6 @@ import { MetadataCache } from './server/metadata-cache.ts'
 import { Outbox } from './server/outbox.ts'
 import { ProduceTimeouts } from './server/produce-timeouts.ts'
 import { ProducerIds } from './server/producer-ids.ts'
-import { TopicCreator } from './server/topic-creation.ts'
 
 export type BrokerOptions = {
   readonly io: Io
@@ -305,7 +305,7 @@ function makeServices(
 ): Services {
   const { config, settings } = loaded
   const { brokerId, clusterId, image, controller, partitions, logDirs } = parts
-  const creator = new TopicCreator({ controller, image, config, logger })
+  const creator = new AutoTopicCreation({ controller, image, config, logger })
   const groups = new GroupCoordinator({
     io,
     logger,

@@ -102,9 +102,6 @@ function describeOverridable(
     const [synonym] = setting.synonyms
     const synonyms = synonym === undefined ? [] : brokerSources(synonym, settings)
     if (own !== undefined) synonyms.unshift({ name, value, source })
-    else if (source === ConfigSource.GROUP) {
-      synonyms.unshift({ name, value, source: ConfigSource.DEFAULT })
-    }
     described.push({
       name,
       value,
@@ -149,19 +146,21 @@ export const describeGroupSettings = (
     settings,
   )
 
-/** Only what was set: a subscription without settings does not exist. */
+/** @param overrides what was set for the subscription; one without any is described by the defaults, as in Kafka */
 export function describeClientMetricsSettings(overrides: Texts): DescribedSetting[] {
-  return [...overrides].map(([name, value]) => {
-    const setting = clientMetricsSettings.find(name)
+  return clientMetricsSettings.names.map((name) => {
+    const setting = clientMetricsSettings.get(name)
+    const own = overrides.get(name)
+    const source = ConfigSource.CLIENT_METRICS
     return {
       name,
-      value,
+      value: own ?? setting.defaultText,
       readOnly: false,
       isSensitive: false,
-      configSource: ConfigSource.CLIENT_METRICS,
-      configType: setting ? configTypeIds[setting.type] : 0,
-      documentation: setting?.about ?? '',
-      synonyms: [],
+      configSource: own === undefined ? ConfigSource.DEFAULT : source,
+      configType: configTypeIds[setting.type],
+      documentation: setting.about,
+      synonyms: own === undefined ? [] : [{ name, value: own, source }],
     }
   })
 }

@@ -83,6 +83,20 @@ function refusalOfThreads(name: string, after: number, now: number): Refusal | u
 /** Listeners cannot be opened, closed or re-keyed while this broker runs. */
 const fixedListeners = new Set(['listeners', 'listener.security.protocol.map'])
 
+/** Keys and certificates belong to a listener (Kafka's SslConfigs.RECONFIGURABLE_CONFIGS). */
+const perListenerSettings = new Set([
+  'ssl.key.password',
+  'ssl.keystore.certificate.chain',
+  'ssl.keystore.key',
+  'ssl.keystore.location',
+  'ssl.keystore.password',
+  'ssl.keystore.type',
+  'ssl.truststore.certificates',
+  'ssl.truststore.location',
+  'ssl.truststore.password',
+  'ssl.truststore.type',
+])
+
 /**
  * @param overrides all dynamic settings of the resource as they would be
  * @param resource one broker, or the default of all brokers (the empty resource name)
@@ -100,6 +114,12 @@ export function refusalOfBrokerChange(
   )
   if (fixed.length > 0) {
     return invalidRequest(`Cannot update these configs dynamically: [${fixed.join(', ')}]`)
+  }
+  const bare = names.filter((name) => perListenerSettings.has(name))
+  if (bare.length > 0) {
+    return invalidRequest(
+      `These security configs can be dynamically updated only per-listener using the listener prefix: [${bare.join(', ')}]`,
+    )
   }
   if (resource === 'default') {
     const own = names.filter((name) => settingOf(name)?.update === 'per-broker')

@@ -1,4 +1,5 @@
 import { LmqError } from '../base/errors.ts'
+import type { AutoTopicCreation } from '../cluster/auto-topic-creation.ts'
 import type { MetadataImage } from '../cluster/metadata-image.ts'
 import type { Partitions } from '../cluster/partitions.ts'
 import {
@@ -9,7 +10,6 @@ import {
 } from '../coordinator/ports.ts'
 import { produce } from '../protocol/apis/00-produce.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
-import type { TopicCreator } from './topic-creation.ts'
 
 const ALL_REPLICAS = -1
 const NEWEST_PRODUCE = produce.versions.max
@@ -60,7 +60,10 @@ export function topicsPort(image: MetadataImage): TopicsPort {
   }
 }
 
-export function offsetsTopicPort(image: MetadataImage, creator: TopicCreator): OffsetsTopicPort {
+export function offsetsTopicPort(
+  image: MetadataImage,
+  creator: AutoTopicCreation,
+): OffsetsTopicPort {
   return {
     partitionCount: () => image.topic(OFFSETS_TOPIC)?.partitions.length,
     leaderOf(partitionIndex, listenerName) {
