@@ -1,18 +1,18 @@
 // Goal: record batches of real clients are understood byte for byte, and built the same way.
 // Method: each batch in the recorded Produce requests and Fetch answers is checked, opened, walked, and rebuilt.
 import t from 'tap'
-import { crc32c } from '../../src/io/crc32c.ts'
-import { type CodecId } from '../../src/io/io.ts'
-import { nodeCodecs } from '../../src/io/node-codecs.ts'
 import { LmqError } from '../../src/base/errors.ts'
-import { type RecordInput, wrapBlock, buildBatch } from '../../src/protocol/batch-builder.ts'
+import { crc32c } from '../../src/io/crc32c.ts'
+import type { CodecId } from '../../src/io/io.ts'
+import { nodeCodecs } from '../../src/io/node-codecs.ts'
+import { buildBatch, type RecordInput, wrapBlock } from '../../src/protocol/batch-builder.ts'
 import { type RecordFields, readRecords } from '../../src/protocol/record.ts'
 import {
   BATCH_HEADER_BYTES,
-  batchSizeOf,
   type BatchHeader,
-  codecOf,
+  batchSizeOf,
   CRC_START,
+  codecOf,
   crcOf,
   hasLogAppendTime,
   isControl,

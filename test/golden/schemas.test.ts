@@ -36,9 +36,8 @@ function lowerFirst(text: string): string {
 function normalized(line: string): string {
   const found = /^( +)(\S+) (\S+) (.*)$/.exec(line) as RegExpExecArray
   const [, indent = '', name = '', type = '', rest = ''] = found
-  const shown = rest.replace(
-    / default=("[^"]*"|\S+)/,
-    (_, value: string) => shownDefault(type, plainDefault(type, JSON.parse(value))),
+  const shown = rest.replace(/ default=("[^"]*"|\S+)/, (_, value: string) =>
+    shownDefault(type, plainDefault(type, JSON.parse(value))),
   )
   return `${indent}${lowerFirst(name)} ${type} ${shown}`
 }
