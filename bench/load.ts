@@ -26,8 +26,14 @@ export async function drive(
 ): Promise<Figures> {
   const args = [measure, '-bootstrap', target.bootstrap, '-pid', String(target.pid ?? 0)]
   for (const [name, value] of Object.entries(flags)) args.push(`-${name}`, String(value))
-  const { stdout } = await promisify(execFile)(await goDriver(), args, { timeout: killAfterMs })
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}')
+  const program = await goDriver()
+  try {
+    const { stdout } = await promisify(execFile)(program, args, { timeout: killAfterMs })
+    return JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}')
+  } catch (error) {
+    const { stderr, message } = error as Error & { stderr?: string }
+    throw new Error(stderr?.trim().split('\n').at(-1) || message)
+  }
 }
 
 /** Produces `records` records with acks=all into all partitions of a topic. */

@@ -102,10 +102,10 @@ async function lmqStarter(): Promise<{ starter: Starter; label: string }> {
       prepare: async () => {},
       command: (port, folder) => [
         process.execPath,
-        ...(process.env['LMQ_BENCH_NODE_OPTIONS']?.split(' ').filter(Boolean) ?? []),
+        ...(process.env['BENCH_NODE_OPTIONS']?.split(' ').filter(Boolean) ?? []),
         program,
         'start',
-        ...['--port', String(port), '--data', join(folder, 'data')],
+        ...['--port', String(port), '--http-port', '0', '--data', join(folder, 'data')],
       ],
     },
   }

@@ -94,14 +94,14 @@ export async function rdkafkaPerformance(): Promise<string> {
 
 /**
  * Apache Kafka's jars from Maven Central, the ones that the compatibility tests use; or the class path that
- * LMQ_BENCH_KAFKA names, for another version.
+ * BENCH_KAFKA names, for another version.
  *
  * @returns a class path for java, and Kafka's version
  * @throws MissingTool without Java or Maven
  */
 export async function kafkaJars(): Promise<{ classpath: string; version: string }> {
-  const classpath = process.env['LMQ_BENCH_KAFKA']
-  if (classpath) return { classpath, version: 'from LMQ_BENCH_KAFKA' }
+  const classpath = process.env['BENCH_KAFKA']
+  if (classpath) return { classpath, version: 'from BENCH_KAFKA' }
   const obtain = join(repositoryFolder, 'test/tools/obtain.mjs')
   const { stdout } = await run(process.execPath, [obtain, '--json', 'java'], { maxBuffer: 1 << 24 })
   const { java } = JSON.parse(stdout)

@@ -62,9 +62,5 @@ func produceOne(bootstrap, topic string) error {
 		return err
 	}
 	defer connection.Close()
-	answer, err := exchange(connection, produceFrame(topic, 0, 100), make([]byte, 4096))
-	if err != nil {
-		return err
-	}
-	return checkProduced(answer, topic)
+	return produceFirst(connection, produceFrame(topic, 0, 100), topic)
 }

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // roundTrips: each connection sends one record, waits for its answer (acks=all), and sends the next.
@@ -31,11 +33,7 @@ func roundTrips(o options) (figures, error) {
 	// Each connection's first exchange is outside the measure: it pays for the partition's folder and files.
 	for i, connection := range connections {
 		request := produceFrame(o.topic, int32(i%o.partitions), o.sizeBytes)
-		answer, err := exchange(connection, request, make([]byte, 4096))
-		if err == nil {
-			err = checkProduced(answer, o.topic)
-		}
-		if err != nil {
+		if err := produceFirst(connection, request, o.topic); err != nil {
 			return nil, err
 		}
 	}
@@ -90,4 +88,19 @@ func roundTrips(o options) (figures, error) {
 		"cpuPerMillion": cpu / float64(len(all)) * 1e6,
 		"records":       float64(len(all)),
 	}, nil
+}
+
+// produceFirst repeats a request while a new topic's leader is still finding out that it leads.
+func produceFirst(connection io.ReadWriter, request []byte, topic string) error {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		answer, err := exchange(connection, request, make([]byte, 4096))
+		if err != nil {
+			return err
+		}
+		if err = checkProduced(answer, topic); err == nil || !kerr.IsRetriable(err) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
