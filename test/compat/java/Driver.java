@@ -50,8 +50,8 @@ public final class Driver {
   public static void main(String[] args) throws Exception {
     Driver driver = new Driver(args[0]);
     PrintStream out = System.out;
-    System.setOut(System.err);
     BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    System.setOut(System.err);
     for (String line = in.readLine(); line != null; line = in.readLine()) {
       ObjectNode answer;
       try {
@@ -82,6 +82,7 @@ public final class Driver {
         load = new Load(producer(command), command);
         return JSON.createObjectNode();
       case "stopLoad": return load.stop();
+      case "tool": return Tool.run(command);
       default: return admin.serve(command);
     }
   }
