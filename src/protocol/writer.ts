@@ -15,6 +15,8 @@ const SLAB_BYTES = 64 * 1024
 const SLAB_ROOM_BYTES = 512
 /** In bytes of UTF-8; also in the compact form, whose length field could say more. */
 const MAX_STRING_BYTES = 0x7fff
+/** Characters. */
+const SHORT_TEXT = 40
 
 /** Memory for small answers, shared by consecutive writers. */
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
@@ -200,6 +202,7 @@ export class Writer {
   }
 
   string(text: string): void {
+    if (this.#shortText(text, 2)) return
     const size = textSize(text)
     this.#put16(size)
     this.#text(text, size)
@@ -211,6 +214,7 @@ export class Writer {
   }
 
   compactString(text: string): void {
+    if (this.#shortText(text, 1)) return
     const size = textSize(text)
     this.uvarint(size + 1)
     this.#text(text, size)
@@ -221,14 +225,36 @@ export class Writer {
     else this.compactString(text)
   }
 
+  /**
+   * Topic names and ids are short and plain most times: those are written character by character, which is faster
+   * than asking for their size and calling out.
+   *
+   * @param lengthBytes 2 for the plain form, 1 for the compact one
+   * @returns false, with nothing written, when the text is long or not ASCII
+   */
+  #shortText(text: string, lengthBytes: 1 | 2): boolean {
+    if (typeof text !== 'string' || text.length > SHORT_TEXT) return false
+    const at = this.claim(lengthBytes + text.length)
+    const b = this.#buffer
+    if (lengthBytes === 1) b[at] = text.length + 1
+    else {
+      b[at] = 0
+      b[at + 1] = text.length
+    }
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 0x7f) {
+        this.#position = at
+        return false
+      }
+      b[at + lengthBytes + i] = code
+    }
+    return true
+  }
+
   #text(text: string, size: number): void {
     const at = this.claim(size)
-    if (size === text.length && size < 24) {
-      const b = this.#buffer
-      for (let i = 0; i < size; i++) b[at + i] = text.charCodeAt(i)
-    } else {
-      utf8Write(this.#buffer, text, at, size)
-    }
+    utf8Write(this.#buffer, text, at, size)
   }
 
   bytes(value: Chunked): void {
