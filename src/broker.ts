@@ -206,6 +206,7 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
     logger,
     settings: config,
     maxTailBytes: config['lmq.tail.bytes'],
+    maxOpenFiles: config['lmq.open.files'],
   })
   opening.add(() => logDirs.close())
 

@@ -31,6 +31,8 @@ export type LogDirsOptions = {
   /** A directory was closed after a disk error; all of its logs were told already. */
   readonly onDirectoryFailed?: (path: string, error: unknown) => void
   readonly maxTailBytes?: number
+  /** Segment files held open at once, over all logs. */
+  readonly maxOpenFiles?: number
   /**
    * Has this topic been compacted at some time? undefined: not known, then recovery takes gaps between offsets for
    * compaction's work. False lets it find a damaged base offset, which no checksum covers.
@@ -90,7 +92,7 @@ export class LogDirs {
     this.#shared = {
       io,
       disk: io.disk,
-      handles: new FileHandles(io.disk),
+      handles: new FileHandles(io.disk, options.maxOpenFiles),
       indexCache: new IndexCache(),
       crc32c: io.crc32c,
       tailBudget: new TailBudget(options.maxTailBytes),
