@@ -273,11 +273,10 @@ export class GroupShard {
   }
 
   #log(machine: ClassicGroupMachine, message: string, reason: string | undefined): void {
-    const { groupId, state, generationId } = machine
-    this.#parts.logger.info(
-      { groupId, state, generationId, ...(reason === undefined ? {} : { reason }) },
-      message,
-    )
+    const { groupId, generationId } = machine
+    const facts =
+      reason === undefined ? { groupId, generationId } : { groupId, generationId, reason }
+    this.#parts.logger.info(facts, message)
   }
 
   /** Renewals move deadlines only back, so a timer that is early costs one look and no heartbeat sets one. */

@@ -12,6 +12,7 @@
 //   die                                         subscribed TOPIC    expiry of the group's offsets
 // WHO is the newest member id that the machine gave to that name, or the id itself.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { ClassicGroupMachine } from '../../../src/coordinator/group/classic-group-machine.ts'
 import type {
@@ -23,9 +24,11 @@ import type {
 } from '../../../src/coordinator/group/group-commands.ts'
 import type { GroupMetadata } from '../../../src/coordinator/group/group-records.ts'
 import { ErrorCode, errorName } from '../../../src/protocol/error-code.ts'
+import { repositoryRoot } from '../../tools/repository-root.ts'
 import { subscription } from './group-scenarios.ts'
 
-const folder = new URL('./scripts/', import.meta.url)
+/** In the sources also when the compiled test runs: the files are written anew there. */
+const folder = join(repositoryRoot(import.meta.url), 'test/unit/coordinator/scripts')
 const isRewriting = process.env['LMQ_REWRITE'] === '1'
 
 type Options = Readonly<Record<string, string>>
@@ -241,7 +244,7 @@ function replay(text: string): string {
 
 for (const name of readdirSync(folder)) {
   t.test(name, async (t) => {
-    const file = new URL(name, folder)
+    const file = join(folder, name)
     const expected = readFileSync(file, 'utf8')
     const happened = replay(expected)
     if (isRewriting) writeFileSync(file, happened)

@@ -11,7 +11,7 @@ import { NO_REQUEST } from '../../../src/coordinator/group/group-member.ts'
 import type { GroupMetadata } from '../../../src/coordinator/group/group-records.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
 
-const RUNS = Number(process.env['LMQ_TEST_RUNS'] ?? 300)
+const RUNS = Number(process.env['LMQ_TEST_RUNS'] ?? (process.env['LMQ_LONG'] ? 20_000 : 500))
 const protocolLists = [['range'], ['range', 'sticky'], ['sticky', 'range'], ['sticky'], []]
 const instances = [null, null, null, 'one', 'two']
 

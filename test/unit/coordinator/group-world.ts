@@ -2,6 +2,7 @@
  * A group coordinator with nothing real around it: time that moves only when told, a log in memory that survives a crash
  * of the coordinator, topics by a table. Requests and answers pass through the wire format.
  */
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { GroupCoordinator } from '../../../src/coordinator/group-coordinator.ts'
 import type { AppendDone, CoordinatorLog, GroupSettings } from '../../../src/coordinator/ports.ts'
@@ -48,6 +49,10 @@ export class SimulatedTime {
       brokerClock: { ...clock, advance: (byMs) => this.skip(byMs) },
       wall: clock,
       crc32c,
+      codecs: {
+        compress: async (_codec, plain) => gzipSync(plain),
+        decompress: async (_codec, packed) => gunzipSync(packed),
+      },
       timers: {
         schedule: (delayMs, task) => {
           const timer = { atMs: this.nowMs + Math.max(1, delayMs), order: this.#order++, task }
@@ -120,6 +125,8 @@ export class MemoryLog implements CoordinatorLog {
   appends = 0
   readonly #io: Io
   #waiting: (() => void)[] = []
+  #loads: Promise<void> | undefined
+  #letLoad: () => void = () => {}
 
   constructor(io: Io) {
     this.#io = io
@@ -147,6 +154,17 @@ export class MemoryLog implements CoordinatorLog {
     else this.#io.timers.endOfTurn(commit)
   }
 
+  /** Loads that begin from now on wait for `letLoad`. */
+  holdLoads(): void {
+    this.#loads = new Promise((resolve) => {
+      this.#letLoad = resolve
+    })
+  }
+
+  letLoad(): void {
+    this.#letLoad()
+  }
+
   goOn(): void {
     this.isStalled = false
     for (const commit of this.#waiting.splice(0)) commit()
@@ -157,6 +175,7 @@ export class MemoryLog implements CoordinatorLog {
     _maxBytes: number,
     visit: (batches: Buffer) => Promise<void> | void,
   ): Promise<void> {
+    await this.#loads
     const batches = this.partitions.get(partitionIndex) ?? []
     if (batches.length > 0) await visit(Buffer.concat(batches))
   }
