@@ -178,7 +178,7 @@ export class Partition implements LogListener {
     }
     if (result.end <= this.log.highWatermark) told(ErrorCode.NONE)
     else if (this.log.state !== 'open') told(ErrorCode.KAFKA_STORAGE_ERROR)
-    else if (acks === -1 || this.isr.length <= 1) this.#producers.add(result.end, told)
+    else if (acks === -1) this.#producers.add(result.end, told)
     else if (this.#mustFlush) this.log.whenFlushed(result.end, told)
     else this.log.whenWritten(result.end, told)
   }

@@ -1,0 +1,162 @@
+import t from 'tap'
+import { silentLogger } from '../../../src/base/logger.ts'
+import { configRulesOf } from '../../../src/cluster/config-rules.ts'
+import { Controller } from '../../../src/cluster/controller.ts'
+import { EmbeddedMetadataStore } from '../../../src/cluster/embedded-metadata-store.ts'
+import { MetadataTail } from '../../../src/cluster/metadata-tail.ts'
+import { brokerConfigOf } from '../../../src/config/broker-config.ts'
+import type { Io } from '../../../src/io/io.ts'
+import { errorName } from '../../../src/protocol/error-code.ts'
+import { io, openCluster, tempFolder } from './cluster-fixture.ts'
+import { defaults, topic } from './machine-fixture.ts'
+
+const one = (name: string, numPartitions = 1) => ({
+  topics: [topic(name, { numPartitions })],
+  validateOnly: false,
+  defaults,
+})
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
+t.test('an answered topic can be used at once, and outlives a restart', async (t) => {
+  const folder = await tempFolder(t)
+  let cluster = await openCluster(folder)
+  const [created] = await cluster.controller.createTopics(one('orders', 3))
+  t.equal(errorName(created?.errorCode ?? -1), 'NONE')
+  t.equal(cluster.image.topic('orders')?.topicId, created?.topicId)
+  t.ok(cluster.partitions.get('orders', 2)?.isLeader)
+  await cluster.close()
+
+  cluster = await openCluster(folder)
+  t.equal(cluster.image.topic('orders')?.topicId, created?.topicId)
+  t.match(cluster.partitions.get('orders', 2), { isLeader: true, leaderEpoch: 1 })
+  t.equal(cluster.brokerEpoch, 1)
+  await cluster.close()
+})
+
+t.test('commands of one moment see each other and leave together', async (t) => {
+  const cluster = await openCluster(await tempFolder(t))
+  const before = cluster.image.index
+  const names = Array.from({ length: 200 }, (_, at) => `t${at % 100}`)
+  const answers = await Promise.all(names.map((name) => cluster.controller.createTopics(one(name))))
+  const outcomes = answers.map(([answer]) => errorName(answer?.errorCode ?? -1))
+  t.equal(outcomes.filter((outcome) => outcome === 'NONE').length, 100)
+  t.equal(outcomes.filter((outcome) => outcome === 'TOPIC_ALREADY_EXISTS').length, 100)
+  t.ok(cluster.image.index - before <= 2, `${cluster.image.index - before} entries`)
+  await cluster.close()
+})
+
+t.test('an answer without records waits for what it rests on', async (t) => {
+  const cluster = await openCluster(await tempFolder(t))
+  const order: string[] = []
+  await Promise.all([
+    cluster.controller.createTopics(one('a')).then(() => order.push('created')),
+    cluster.controller.createTopics(one('a')).then(() => order.push('exists')),
+  ])
+  t.strictSame(order, ['created', 'exists'])
+  await cluster.close()
+})
+
+t.test('snapshots keep the log short, and lead to the same image', async (t) => {
+  const folder = await tempFolder(t)
+  let cluster = await openCluster(folder)
+  await cluster.controller.createTopics(one('large', 3_000))
+  for (let round = 0; round < 4; round++) {
+    await cluster.controller.deleteTopics({
+      topics: [{ name: 'large', topicId: 'AAAAAAAAAAAAAAAAAAAAAA' }],
+    })
+    await cluster.controller.createTopics(one('large', 3_000))
+  }
+  await cluster.controller.createTopics(one('small'))
+  const { snapshot } = await cluster.store.read(0, 1)
+  t.ok(snapshot, 'there is a snapshot')
+  const expected = [...cluster.image.toRecords()].filter(({ kind }) => kind === 'topic')
+  await cluster.close()
+  cluster = await openCluster(folder)
+  const found = [...cluster.image.toRecords()].filter(({ kind }) => kind === 'topic')
+  t.strictSame(found, expected)
+  t.equal(cluster.image.partitionCount, 3_001)
+  await cluster.close()
+})
+
+t.test('after a disk error every waiting and every later command is told', async (t) => {
+  let isBroken = false
+  const through: Io = {
+    ...io,
+    disk: {
+      ...io.disk,
+      openSync: (path, mode) => {
+        const file = io.disk.openSync(path, mode)
+        const flush = file.flush.bind(file)
+        file.flush = () => (isBroken ? Promise.reject(new Error('EIO')) : flush())
+        return file
+      },
+    },
+  }
+  const cluster = await openCluster(await tempFolder(t), { through })
+  await cluster.controller.createTopics(one('before'))
+  isBroken = true
+  const failing = [
+    cluster.controller.createTopics(one('a')),
+    cluster.controller.createTopics(one('b')),
+  ]
+  for (const each of failing) await t.rejects(each, { code: 'LMQ_DISK_FLUSH' })
+  await t.rejects(cluster.controller.createTopics(one('c')), { code: 'LMQ_NOT_CONTROLLER' })
+  t.notOk(cluster.controller.isActive)
+  t.strictSame([...cluster.image.topics.keys()], ['before'])
+  await cluster.close()
+})
+
+t.test(
+  'two controllers over one store: one leads, the other takes over where it ended',
+  async (t) => {
+    const store = EmbeddedMetadataStore.open({ io, folder: undefined, logger: silentLogger })
+    const rules = configRulesOf(brokerConfigOf())
+    const start = async (brokerId: number) => {
+      const tail = new MetadataTail(store, silentLogger, (error) => t.fail(String(error)))
+      const candidate = { brokerId, incarnationId: `incarnation ${brokerId}` }
+      const controller = new Controller({ io, store, tail, candidate, rules, logger: silentLogger })
+      await tail.start()
+      await controller.start()
+      return { tail, controller }
+    }
+    const first = await start(1)
+    const second = await start(2)
+    t.ok(first.controller.isActive)
+    t.notOk(second.controller.isActive)
+    await t.rejects(second.controller.bootstrap('x', new Map()), { code: 'LMQ_NOT_CONTROLLER' })
+    await first.controller.bootstrap('cluster', new Map())
+    await first.controller.registerBroker({
+      brokerId: 1,
+      incarnationId: 'i',
+      directoryIds: [],
+      bootId: null,
+      rack: null,
+      hostId: null,
+      listeners: [],
+      unfenced: true,
+    })
+    await first.controller.createTopics(one('a'))
+    await store.depose(first.controller.controllerEpoch)
+    t.notOk(first.controller.isActive)
+    await until(() => first.controller.isActive || second.controller.isActive)
+    const leader = second.controller.isActive ? second : first
+    await leader.controller.createTopics(one('b'))
+    await until(() => first.tail.image.topics.size === 2 && second.tail.image.topics.size === 2)
+    const [again] = await leader.controller.createTopics(one('a'))
+    t.equal(errorName(again?.errorCode ?? -1), 'TOPIC_ALREADY_EXISTS')
+    for (const { controller, tail } of [first, second]) {
+      await controller.close()
+      await tail.close()
+    }
+    await store.close()
+  },
+)
+
+t.test('after close commands are refused', async (t) => {
+  const cluster = await openCluster(await tempFolder(t))
+  await cluster.close()
+  await t.rejects(cluster.controller.createTopics(one('a')), { code: 'LMQ_SHUTTING_DOWN' })
+})
