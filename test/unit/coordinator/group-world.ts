@@ -85,6 +85,13 @@ export class SimulatedTime {
     } while (this.#turn.length > 0)
   }
 
+  /** Lets everything happen that needs no time, then moves on to the next timer. */
+  async step(): Promise<void> {
+    for (let i = 0; i < 5; i++) await this.settle()
+    const next = Math.min(...[...this.#timers].map(({ atMs }) => atMs))
+    if (Number.isFinite(next)) await this.advance(Math.max(0, next - this.nowMs))
+  }
+
   /** Moves time on, stopping at each timer on the way. */
   async advance(ms: number): Promise<void> {
     const endMs = this.nowMs + ms
