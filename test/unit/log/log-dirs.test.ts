@@ -1,0 +1,175 @@
+import fs from 'node:fs'
+import t from 'tap'
+import { storedIdentity } from '../../../src/log/meta-properties.ts'
+import { ErrorCode } from '../../../src/protocol/error-code.ts'
+import {
+  append,
+  batchOf,
+  follow,
+  nodeIo,
+  openLogDirs,
+  readAll,
+  record,
+  temporaryFolder,
+  topicConfig,
+  topicId,
+} from './log-fixture.ts'
+
+const otherId = 'AAAAAAAAAAAAAAAAAAAAAg'
+
+t.test('one broker a folder', async (t) => {
+  const folder = temporaryFolder(t)
+  const dirs = await openLogDirs(nodeIo(t), [folder])
+  await t.rejects(openLogDirs(nodeIo(t), [folder]), { code: 'LMQ_LOG_DIR_TAKEN' })
+  await dirs.close()
+  const again = await openLogDirs(nodeIo(t), [folder])
+  await again.close()
+})
+
+t.test("another cluster's or broker's folder is refused, and free afterwards", async (t) => {
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  t.equal(storedIdentity(io, [folder]), undefined)
+  await (await openLogDirs(io, [folder])).close()
+  t.same(storedIdentity(io, [folder]), { clusterId: 'BBBBBBBBBBBBBBBBBBBBBQ', brokerId: 1 })
+  await t.rejects(openLogDirs(io, [folder], { brokerId: 2 }), { code: 'LMQ_LOG_DIR_FOREIGN' })
+  await t.rejects(openLogDirs(io, [folder], { clusterId: 'x' }), { code: 'LMQ_LOG_DIR_FOREIGN' })
+  await (await openLogDirs(io, [folder])).close()
+})
+
+t.test('an orderly stop leaves its mark, and the mark is good for one start', async (t) => {
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  const mark = `${folder}/.kafka_cleanshutdown`
+  const dirs = await openLogDirs(io, [folder])
+  t.notOk(fs.existsSync(mark))
+  const log = follow(dirs.create('orders', 0, topicId, topicConfig()))
+  await append(log, batchOf(io, [record('a', 'b')]))
+  await dirs.close(17)
+  t.same(JSON.parse(fs.readFileSync(mark, 'utf8')), { version: 0, brokerEpoch: 17 })
+  t.equal(
+    fs.readFileSync(`${folder}/recovery-point-offset-checkpoint`, 'utf8'),
+    '0\n1\norders 0 1\n',
+  )
+  t.equal(fs.readFileSync(`${folder}/replication-offset-checkpoint`, 'utf8'), '0\n1\norders 0 1\n')
+  const again = await openLogDirs(io, [folder])
+  t.notOk(fs.existsSync(mark))
+  const reopened = again.create('orders', 0, topicId, topicConfig())
+  t.equal(reopened.state, 'unloaded', 'nothing is read before somebody asks')
+  t.equal(reopened.highWatermark, 1)
+  await again.close()
+})
+
+t.test('a log of an older topic of the same name is not taken for the new one', async (t) => {
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  const dirs = await openLogDirs(io, [folder])
+  await append(
+    follow(dirs.create('orders', 0, topicId, topicConfig())),
+    batchOf(io, [record('a', 'old')]),
+  )
+  await append(
+    follow(dirs.create('gone', 0, topicId, topicConfig())),
+    batchOf(io, [record('a', 'old')]),
+  )
+  await dirs.close()
+  const again = await openLogDirs(io, [folder])
+  const log = follow(again.create('orders', 0, otherId, topicConfig()))
+  t.equal(log.logEndOffset, 0)
+  await append(log, batchOf(io, [record('a', 'new')]))
+  t.same(await readAll(log), [{ offset: 0, key: 'a', value: 'new' }])
+  t.same(
+    again.strays().map(({ name }) => name),
+    ['gone-0'],
+  )
+  await again.close()
+})
+
+t.test('logs spread over directories, and stay where they are', async (t) => {
+  const folders = [temporaryFolder(t), temporaryFolder(t)]
+  const io = nodeIo(t)
+  const dirs = await openLogDirs(io, folders)
+  const places = []
+  for (let index = 0; index < 4; index++) {
+    const log = follow(dirs.create('orders', index, topicId, topicConfig()))
+    await append(log, batchOf(io, [record('a', String(index))]))
+    places.push(log.home.path)
+  }
+  t.same(new Set(places), new Set(folders))
+  const described = await dirs.describe()
+  t.same(
+    described.map(({ logs }) => logs.length),
+    [2, 2],
+  )
+  t.ok(
+    described.every(({ usableBytes, totalBytes }) => usableBytes > 0 && totalBytes >= usableBytes),
+  )
+  t.not(described[0]?.directoryId, described[1]?.directoryId)
+  await dirs.close()
+  const again = await openLogDirs(io, folders)
+  for (let index = 0; index < 4; index++) {
+    const log = follow(again.create('orders', index, topicId, topicConfig()))
+    t.equal(log.home.path, places[index])
+    t.same(await readAll(log), [{ offset: 0, key: 'a', value: String(index) }])
+  }
+  await again.close()
+})
+
+t.test('a directory that cannot be opened is offline, the others serve', async (t) => {
+  const blocked = `${temporaryFolder(t)}/file`
+  fs.writeFileSync(blocked, '')
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  const failed: string[] = []
+  const dirs = await openLogDirs(io, [blocked, folder], {
+    onDirectoryFailed: (path) => failed.push(path),
+  })
+  t.same(failed, [blocked])
+  t.same(
+    dirs.directories.map(({ isOffline }) => isOffline),
+    [true, false],
+  )
+  const log = follow(dirs.create('orders', 0, topicId, topicConfig()))
+  t.equal((await append(log, batchOf(io, [record('a', 'b')]))).errorCode, ErrorCode.NONE)
+  await dirs.close()
+  await t.rejects(openLogDirs(io, [blocked]), { code: 'LMQ_LOG_DIR_OFFLINE' })
+})
+
+t.test('few files stay open, however many logs there are', async (t) => {
+  const io = nodeIo(t)
+  const dirs = await openLogDirs(io, [temporaryFolder(t)])
+  const before = fs.readdirSync('/proc/self/fd').length
+  for (let index = 0; index < 700; index++) {
+    const log = follow(dirs.create('many', index, topicId, topicConfig()))
+    await append(log, batchOf(io, [record('a', 'b')]))
+  }
+  t.ok(fs.readdirSync('/proc/self/fd').length - before < 600)
+  for (const log of dirs.all()) t.equal((await readAll(log)).length, 1)
+  await dirs.close()
+  t.ok(fs.readdirSync('/proc/self/fd').length <= before + 5, 'all are closed')
+})
+
+t.test('a thousand cleanly closed logs open fast', async (t) => {
+  const io = nodeIo(t)
+  const folder = temporaryFolder(t)
+  const dirs = await openLogDirs(io, [folder])
+  for (let index = 0; index < 1_000; index++) {
+    const log = follow(dirs.create('many', index, topicId, topicConfig()))
+    void log.append(batchOf(io, [record('a', 'b')]), {
+      leaderEpoch: 0,
+      nowMs: 2_000,
+      origin: 'client',
+      produceVersion: 11,
+    })
+  }
+  await dirs.close()
+  const startMs = performance.now()
+  const again = await openLogDirs(io, [folder])
+  for (let index = 0; index < 1_000; index++) again.create('many', index, topicId, topicConfig())
+  const openMs = performance.now() - startMs
+  t.ok(openMs < 3_000, `took ${Math.round(openMs)} ms`)
+  let records = 0
+  for (const log of again.all()) records += log.logEndOffset
+  t.equal(records, 1_000)
+  await again.close()
+})
