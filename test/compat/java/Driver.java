@@ -37,6 +37,9 @@ public final class Driver {
   static final ObjectMapper JSON = new ObjectMapper();
   static final Duration PATIENCE = Duration.ofSeconds(60);
 
+  /** With pauseMs, a file is sent in parts of so many records. */
+  private static final int PAUSE_RECORDS = 500;
+
   private final String bootstrap;
   private final AdminCalls admin;
   private final Map<String, Member> members = new HashMap<>();
@@ -146,7 +149,10 @@ public final class Driver {
     List<String> errors = new ArrayList<>();
     try (KafkaProducer<byte[], byte[]> producer = producer(command)) {
       byte[] all = Files.readAllBytes(Path.of(command.get("path").asText()));
+      long pauseMs = command.path("pauseMs").asLong(0);
+      int number = 0;
       for (int start = 0; start < all.length; ) {
+        if (pauseMs > 0 && number++ % PAUSE_RECORDS == 0) Thread.sleep(pauseMs);
         int tab = indexOf(all, (byte) '\t', start);
         int end = indexOf(all, (byte) '\n', tab);
         byte[] key = java.util.Arrays.copyOfRange(all, start, tab);

@@ -32,6 +32,9 @@ from confluent_kafka.admin import (
 
 PATIENCE_S = 60
 
+# With pauseMs, a file is sent in parts of so many records.
+PAUSE_RECORDS = 500
+
 
 def decode(text):
     return None if text is None else base64.b64decode(text)
@@ -205,7 +208,9 @@ class Driver:
                 state["acknowledged"] += 1
 
         with open(command["path"], "rb") as lines:
-            for line in lines:
+            for number, line in enumerate(lines):
+                if command.get("pauseMs") and number % PAUSE_RECORDS == 0:
+                    time.sleep(command["pauseMs"] / 1000)
                 key, _, value = line.rstrip(b"\n").partition(b"\t")
                 while True:
                     try:

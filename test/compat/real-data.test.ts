@@ -1,0 +1,236 @@
+// Goal: real data go through the broker unharmed, also when it is killed. Method: the larger files of vega-datasets, keyed,
+// are produced by kcat and by Java with each codec and read back by four client libraries; each must give every record once,
+// byte for byte, in order per key. Then the broker is killed with -9 while kcat, Java and Python produce, starts again on the
+// same port and folder, and the same must hold for what was acknowledged.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createReadStream, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import t, { type Test } from 'tap'
+import { givenBootstrap, startTestBroker, type TestBroker } from './harness/broker.ts'
+import { startDriver } from './harness/client-drivers.ts'
+import { uniqueName, until } from './harness/context.ts'
+import { type ClientName, type Codec, codecs, type Driver, Unsupported } from './harness/driver.ts'
+import { runOrThrow } from './harness/program.ts'
+import { compareWithFile, type Ends, type RealData, writeRealData } from './harness/real-data.ts'
+import { type Tool, tool, whyMissing } from './harness/tools.ts'
+
+const partitionCount = 4
+const readers: readonly ClientName[] = [
+  'kafkajs',
+  'confluent-kafka (Python)',
+  'franz-go (Go)',
+  'Java',
+]
+const leastRecords = 100_000
+
+/** Records that kcat is given before the next pause, while the broker is killed half way. */
+const chunkLines = 1_000
+const chunkPauseMs = 10
+
+class World {
+  readonly broker: TestBroker
+  readonly folder: string
+  readonly data: RealData
+  readonly kcat = tool('kcat')
+  readonly #drivers = new Map<ClientName, Driver>()
+
+  constructor(broker: TestBroker, folder: string, data: RealData) {
+    this.broker = broker
+    this.folder = folder
+    this.data = data
+    for (const client of readers) {
+      const driver = startDriver(client, broker.bootstrap)
+      if (driver) this.#drivers.set(client, driver)
+    }
+  }
+
+  driver(client: ClientName): Driver | undefined {
+    return this.#drivers.get(client)
+  }
+
+  async topic(): Promise<string> {
+    const name = uniqueName()
+    const topics = [{ name, partitions: partitionCount, replicationFactor: 1 }]
+    await this.#drivers.get('kafkajs')?.call('createTopics', { topics })
+    return name
+  }
+
+  async stop(): Promise<void> {
+    for (const driver of this.#drivers.values()) await driver.stop()
+    await this.broker.stop()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+t.setTimeout(0) // the runner limits the file
+const folder = mkdtempSync(join(tmpdir(), 'lmq-real-'))
+const world = new World(
+  await startTestBroker(),
+  folder,
+  writeRealData(folder, process.env['LMQ_LONG'] === '1'),
+)
+t.teardown(() => world.stop())
+const { fileCount, recordCount } = world.data
+t.ok(recordCount >= leastRecords, `${recordCount} records of ${fileCount} files`)
+
+for (const codec of codecs) {
+  await t.test(`kcat, ${codec}`, async (t) => {
+    if (!world.kcat) return void t.pass('kcat', { skip: whyMissing('kcat') })
+    const topic = await world.topic()
+    await runOrThrow(world.kcat.path, [
+      ...kcatArgs(world, topic),
+      '-z',
+      codec,
+      '-l',
+      world.data.path,
+    ])
+    await readByAll(t, world, topic, codec)
+  })
+  await t.test(`Java, ${codec}`, (t) => producedByDriver(t, world, 'Java', codec))
+}
+
+if (!givenBootstrap) {
+  await t.test('kcat, and the broker killed', async (t) => {
+    if (!world.kcat) return void t.pass('kcat', { skip: whyMissing('kcat') })
+    await killedUnderKcat(t, world, world.kcat)
+  })
+  for (const client of ['Java', 'confluent-kafka (Python)'] as const) {
+    await t.test(`${client}, and the broker killed`, (t) => killedUnderDriver(t, world, client))
+  }
+}
+
+function kcatArgs({ broker }: World, topic: string): string[] {
+  return ['-b', broker.bootstrap, '-P', '-t', topic, '-K', '\t', '-X', 'linger.ms=20']
+}
+
+async function producedByDriver(t: Test, world: World, client: ClientName, codec: Codec) {
+  const producer = world.driver(client)
+  if (!producer) return void t.pass(client, { skip: `${client} is missing` })
+  const topic = await world.topic()
+  const { path, recordCount } = world.data
+  const answer = await producer.call('produceFile', { topic, codec, path })
+  t.same([answer['acknowledged'], answer['errors']], [recordCount, []], 'all are acknowledged')
+  await readByAll(t, world, topic, codec)
+}
+
+/** Two readers at a time: there are two cores. */
+async function readByAll(t: Test, world: World, topic: string, codec: Codec): Promise<void> {
+  const [a, b, c, d] = readers
+  for (const pair of [
+    [a, c],
+    [b, d],
+  ]) {
+    await Promise.all(pair.map((client) => client && readBy(t, world, topic, client, codec)))
+  }
+}
+
+async function readBy(
+  t: Test,
+  world: World,
+  topic: string,
+  client: ClientName,
+  codec: Codec,
+  complete = true,
+): Promise<Ends> {
+  const { data, folder } = world
+  const reader = world.driver(client)
+  if (!reader) {
+    t.pass(`${client} reads ${codec}`, { skip: `${client} is missing` })
+    return new Map()
+  }
+  const path = join(folder, `${topic}-${client.replaceAll(/\W/g, '')}`)
+  try {
+    await reader.call('consumeFile', { topic, path })
+  } catch (error) {
+    if (!(error instanceof Unsupported)) throw error
+    t.pass(`${client} reads ${codec}`, { skip: error.message })
+    return new Map()
+  }
+  const { wrong, ends } = compareWithFile(data, path, complete)
+  t.same(wrong, [], `${client} reads every record once, in order per key`)
+  rmSync(path)
+  return ends
+}
+
+function partWritten(world: World, topic: string): Promise<number> {
+  const end = () => endOf(world.driver('kafkajs'), topic)
+  return until('a third is written', end, (count) => count >= world.data.recordCount / 3)
+}
+
+async function endOf(driver: Driver | undefined, topic: string): Promise<number> {
+  const answer = await driver?.call('listOffsets', { topic, at: 'latest' })
+  const offsets = (answer?.['offsets'] ?? {}) as Record<string, number>
+  return Object.values(offsets).reduce((sum, offset) => sum + offset, 0)
+}
+
+/** kcat ends when its only broker is gone. What it was told is there must be, and nothing twice. */
+async function killedUnderKcat(t: Test, world: World, kcat: Tool): Promise<void> {
+  const topic = await world.topic()
+  const settings = ['-X', 'enable.idempotence=true', '-v', '-v', '-v']
+  const child = spawn(kcat.path, [...kcatArgs(world, topic), ...settings], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+  })
+  const acknowledged = acknowledgedBy(child)
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  void feed(child, world.data.path)
+  await partWritten(world, topic)
+  await world.broker.crash()
+  await ended
+  await world.broker.start()
+  t.ok(acknowledged.size > 0)
+  for (const client of readers) {
+    const ends = await readBy(t, world, topic, client, 'none', false)
+    if (ends.size === 0) continue
+    for (const [partition, offset] of acknowledged) {
+      t.ok((ends.get(partition) ?? 0) > offset, `${client}: ${partition}:${offset} is there`)
+    }
+  }
+}
+
+/** The highest offset of each partition that kcat says was delivered. */
+function acknowledgedBy(child: ChildProcess): Map<number, number> {
+  const offsets = new Map<number, number>()
+  if (!child.stderr) return offsets
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    const found = /delivered to partition (\d+) \(offset (\d+)\)/.exec(line)
+    if (!found) return
+    const [partition, offset] = [Number(found[1]), Number(found[2])]
+    offsets.set(partition, Math.max(offset, offsets.get(partition) ?? -1))
+  })
+  return offsets
+}
+
+/** Gives a program lines, slowly enough that the broker can be killed in between. */
+async function feed(child: ChildProcess, path: string): Promise<void> {
+  const { stdin } = child
+  stdin?.on('error', () => {}) // the program ended
+  let chunk: string[] = []
+  for await (const line of createInterface({ input: createReadStream(path) })) {
+    chunk.push(`${line}\n`)
+    if (chunk.length < chunkLines) continue
+    stdin?.write(chunk.join(''))
+    chunk = []
+    await new Promise((resolve) => setTimeout(resolve, chunkPauseMs))
+    if (child.exitCode !== null) return
+  }
+  stdin?.end(chunk.join(''))
+}
+
+/** A client library goes on when the broker is back: at the end every record was acknowledged and is there once. */
+async function killedUnderDriver(t: Test, world: World, client: ClientName): Promise<void> {
+  const producer = world.driver(client)
+  if (!producer) return void t.pass(client, { skip: `${client} is missing` })
+  const topic = await world.topic()
+  const { path, recordCount } = world.data
+  const slowly = { pauseMs: chunkPauseMs, idempotent: true, codec: 'lz4' }
+  const produced = producer.call('produceFile', { topic, path, ...slowly })
+  const written = await partWritten(world, topic)
+  t.ok(written < recordCount, 'the broker is killed before the end')
+  await world.broker.crash()
+  await world.broker.start()
+  const answer = await produced
+  t.same([answer['acknowledged'], answer['errors']], [recordCount, []], 'all are acknowledged')
+  await readByAll(t, world, topic, 'lz4')
+}
