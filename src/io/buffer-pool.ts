@@ -66,6 +66,10 @@ export class BufferPool implements Memory {
     this.#trimLater()
   }
 
+  keep(part: Buffer): void {
+    this.#lent.delete(part.buffer)
+  }
+
   /** Frees what nobody needed since the last call, and comes back for the rest. */
   trim(): void {
     for (const [sizeBytes, idle] of this.#idle) {

@@ -131,6 +131,11 @@ export type Socket = {
   /** Bytes handed to `write` that the peer's side has not taken yet. */
   readonly queuedBytes: number
   onData(listener: (chunk: Buffer) => void): void
+  /**
+   * In place of `onData`: reads into memory that is used again, or into the reader's own. False where that cannot be
+   * had: use `onData` then.
+   */
+  readInto?(reader: SocketReader): boolean
   /** Called when all queued bytes were taken, after `write` had returned false. */
   onDrain(listener: () => void): void
   /** Called once, with the error if there was one. */
@@ -157,6 +162,19 @@ export type Memory = {
   take(sizeBytes: number): Buffer
   /** @param part a buffer from `take`, or any part of one; other buffers are left alone */
   giveBack(part: Buffer): void
+  /** Somebody keeps this memory for longer, or for several readers: `giveBack` has no effect on it any more. */
+  keep(part: Buffer): void
+}
+
+/** Takes a socket's bytes where it wants them. */
+export type SocketReader = {
+  /** Memory for the next bytes; undefined: the socket's, which holds them until `read` returns. */
+  target(): Buffer | undefined
+  /**
+   * @param chunk bytes that came
+   * @param inTarget they are where `target` wanted them; else copy what is to be kept
+   */
+  read(chunk: Buffer, inTarget: boolean): void
 }
 
 /** Codec numbers as in a record batch's attributes. */

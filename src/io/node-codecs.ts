@@ -71,7 +71,7 @@ async function loadGzip(): Promise<LoadedCodec> {
   return {
     compress: (plain, level) => gzip(plain, level === undefined ? {} : { level }),
     decompress: (packed, maxBytes) =>
-      boundedByNode('gzip', maxBytes, gunzip(packed, { maxOutputLength: maxBytes })),
+      boundedByNode('gzip', maxBytes, gunzip(packed, { maxOutputLength: Math.max(1, maxBytes) })),
   }
 }
 
@@ -127,7 +127,7 @@ function builtInZstd(zlib: NodeZstd): LoadedCodec {
     compress: (plain, level) =>
       compress(plain, level === undefined ? {} : { params: { [levelParameter]: level } }),
     decompress: (packed, maxBytes) =>
-      boundedByNode('zstd', maxBytes, decompress(packed, { maxOutputLength: maxBytes })),
+      boundedByNode('zstd', maxBytes, decompress(packed, { maxOutputLength: Math.max(1, maxBytes) })),
   }
 }
 

@@ -1,6 +1,7 @@
 import net from 'node:net'
 import { LmqError } from '../base/errors.ts'
-import type { ListenAddress, Memory, Net, Server, Socket } from './io.ts'
+import type { ListenAddress, Memory, Net, Server, Socket, SocketReader } from './io.ts'
+import { readWithOwnMemory } from './node-socket-memory.ts'
 
 /** @param memory gets its buffers back when they are sent */
 export function createNodeNet(memory: Memory): Net {
@@ -20,7 +21,9 @@ function listen(
   memory: Memory,
 ): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = net.createServer({ noDelay: true, keepAlive: true }, (socket) =>
+    // Nothing is read before somebody says how: what Node reads by itself goes into memory of its own.
+    const options = { noDelay: true, keepAlive: true, pauseOnConnect: true }
+    const server = net.createServer(options, (socket) =>
       onConnection(new NodeSocket(socket, memory)),
     )
     const facts = { host: address.host ?? '*', port: address.port }
@@ -34,8 +37,8 @@ function listen(
       ),
     )
     const { host, port, backlog } = address
-    const options = { port, ...(host !== undefined && { host }), ...(backlog && { backlog }) }
-    server.listen(options, () => {
+    const place = { port, ...(host !== undefined && { host }), ...(backlog && { backlog }) }
+    server.listen(place, () => {
       server.removeAllListeners('error')
       // A failed accept (no file descriptor left) costs that connection, not the listener.
       server.on('error', () => {})
@@ -83,7 +86,7 @@ class NodeSocket implements Socket {
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localPort: number
-  readonly #socket: net.Socket
+  #socket: net.Socket
   readonly #memory: Memory
   #error: Error | undefined
   #closed = false
@@ -95,10 +98,15 @@ class NodeSocket implements Socket {
     this.remoteAddress = socket.remoteAddress ?? ''
     this.remotePort = socket.remotePort ?? 0
     this.localPort = socket.localPort ?? 0
+    this.#listenForEnd(socket)
+  }
+
+  #listenForEnd(socket: net.Socket): void {
     socket.on('error', (error) => {
-      this.#error = error
+      if (socket === this.#socket) this.#error = error
     })
     socket.on('close', () => {
+      if (socket !== this.#socket) return
       this.#closed = true
       this.#onClose?.(this.#error)
     })
@@ -110,6 +118,16 @@ class NodeSocket implements Socket {
 
   onData(listener: (chunk: Buffer) => void): void {
     this.#socket.on('data', listener)
+    this.#socket.resume()
+  }
+
+  /** Before anything else was asked of the socket. */
+  readInto(reader: SocketReader): boolean {
+    const socket = readWithOwnMemory(this.#socket, reader)
+    if (!socket) return false
+    this.#socket = socket
+    this.#listenForEnd(socket)
+    return true
   }
 
   onDrain(listener: () => void): void {
