@@ -70,6 +70,9 @@ export class TestBroker {
       { stdio: ['ignore', 'pipe', 'pipe'], cwd: launch.folder },
     )
     this.#child = child
+    const orphaned = () => child.kill('SIGKILL')
+    process.once('exit', orphaned)
+    child.once('exit', () => process.off('exit', orphaned))
     this.bootstrap = await this.#addressOf(child)
   }
 
