@@ -48,6 +48,9 @@ export type GroupCoordinatorOptions = {
   readonly offsetsTopic: OffsetsTopicPort
 }
 
+/** Bound of one member's metadata over all its protocols, in batches of `__consumer_offsets`. */
+const MAX_METADATA_BATCHES = 4
+
 export class GroupCoordinator {
   readonly counters = new GroupCounters()
   readonly #options: GroupCoordinatorOptions
@@ -178,6 +181,11 @@ export class GroupCoordinator {
     }
     const shard = this.#shardOf(groupId)
     if (typeof shard === 'number') return refusedJoin(shard, '')
+    const sizeBytes = request.protocols.reduce((sum, { metadata }) => sum + metadata.length, 0)
+    // What cannot be written need not be kept in memory: no more than a batch for each of a few protocols.
+    if (sizeBytes > MAX_METADATA_BATCHES * this.#options.log.maxBatchBytes(shard.partitionIndex)) {
+      return refusedJoin(ErrorCode.UNKNOWN_SERVER_ERROR, memberId)
+    }
     return shard.join(groupId, {
       memberId,
       groupInstanceId: request.groupInstanceId,

@@ -93,23 +93,27 @@ export class GroupOffsets {
 
   /** The records that remove all offsets of a group, pending ones too. */
   tombstonesOfGroup(groupId: string): OffsetRecord[] {
-    const holders = [this.#committed, ...this.#pending.values()]
-    return tombstones(
-      holders.flatMap((groups) => {
-        const topics = groups.get(groupId)
-        return topics ? [[groupId, topics] as const] : []
-      }),
-      () => true,
-    )
+    const found: OffsetRecord[] = []
+    for (const groups of this.#holders()) {
+      for (const [topic, partitions] of groups.get(groupId) ?? []) {
+        found.push(...tombstones(groupId, topic, partitions))
+      }
+    }
+    return withoutRepeats(found)
   }
 
   /** The records that remove the offsets of deleted topics from every group. */
   tombstonesOfTopics(topics: ReadonlySet<string>): OffsetRecord[] {
-    const holders = [this.#committed, ...this.#pending.values()]
-    return tombstones(
-      holders.flatMap((groups) => [...groups]),
-      (topic) => topics.has(topic),
-    )
+    const found: OffsetRecord[] = []
+    for (const groups of this.#holders()) {
+      for (const [groupId, offsets] of groups) {
+        for (const topic of topics) {
+          const partitions = offsets.get(topic)
+          if (partitions) found.push(...tombstones(groupId, topic, partitions))
+        }
+      }
+    }
+    return withoutRepeats(found)
   }
 
   /**
@@ -152,6 +156,10 @@ export class GroupOffsets {
     return this.#committed.keys()
   }
 
+  #holders(): OffsetsByGroup[] {
+    return [this.#committed, ...this.#pending.values()]
+  }
+
   #commit(groupId: string, topic: string, partitionIndex: number, stored: StoredOffset): void {
     const partitions = place(this.#committed, groupId, topic)
     if (!partitions.has(partitionIndex)) this.count++
@@ -166,20 +174,25 @@ export class GroupOffsets {
   }
 }
 
-/** One record per offset, also when it is there both committed and pending. */
 function tombstones(
-  groups: readonly (readonly [string, OffsetsByTopic])[],
-  concerns: (topic: string) => boolean,
+  groupId: string,
+  topic: string,
+  partitions: ReadonlyMap<number, StoredOffset>,
 ): OffsetRecord[] {
+  return [...partitions.keys()].map((partitionIndex) => ({
+    kind: 'offset',
+    groupId,
+    topic,
+    partitionIndex,
+    value: null,
+  }))
+}
+
+/** An offset may be there both committed and pending: one record removes both. */
+function withoutRepeats(records: OffsetRecord[]): OffsetRecord[] {
   const found = new Map<string, OffsetRecord>()
-  for (const [groupId, topics] of groups) {
-    for (const [topic, partitions] of topics) {
-      if (!concerns(topic)) continue
-      for (const partitionIndex of partitions.keys()) {
-        const key = JSON.stringify([groupId, topic, partitionIndex])
-        found.set(key, { kind: 'offset', groupId, topic, partitionIndex, value: null })
-      }
-    }
+  for (const record of records) {
+    found.set(JSON.stringify([record.groupId, record.topic, record.partitionIndex]), record)
   }
   return [...found.values()]
 }

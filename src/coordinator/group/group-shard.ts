@@ -11,7 +11,6 @@ import type { Logger } from '../../base/logger.ts'
 import type { Io, Timer } from '../../io/io.ts'
 import { ErrorCode } from '../../protocol/error-code.ts'
 import type { CoordinatorLog, GroupSettings } from '../ports.ts'
-import { loadRecords } from '../record-loader.ts'
 import { RecordWriter } from '../record-writer.ts'
 import { ClassicGroupMachine, type ClassicGroupSettings } from './classic-group-machine.ts'
 import {
@@ -25,9 +24,9 @@ import {
   type SyncCommand,
 } from './group-commands.ts'
 import type { GroupCounters } from './group-counters.ts'
+import { type LoadedGroups, loadGroups } from './group-loading.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import {
-  decodeGroupRecord,
   encodeGroupRecord,
   type GroupMetadata,
   type GroupRecord,
@@ -46,8 +45,11 @@ export type ShardParts = {
 type Entry = { readonly machine: ClassicGroupMachine; timer: Timer | undefined; armedForMs: number }
 type Waiters<A> = Map<number, (answer: A) => void>
 
-/** Unreadable records are named one by one up to here, then only counted. */
-const MAX_LOGGED_RECORDS = 10
+/** Multiples of it spread evenly over [0, 1). */
+const GOLDEN_SHARE = 0.618_033_988_75
+/** How much of the groups is looked at in one turn of the event loop. */
+const EXPIRY_SLICE_MS = 2
+const EXPIRY_SLICE_GROUPS = 1_000
 
 export class GroupShard {
   readonly partitionIndex: number
@@ -206,28 +208,7 @@ export class GroupShard {
 
   /** Removes what has outlived its retention: offsets, then groups that are empty and have none left. */
   expire(): void {
-    const { counters, logger } = this.#parts
-    const records: GroupRecord[] = []
-    const dropped: Entry[] = []
-    const busy = new Set<string>()
-    for (const record of this.#writer.inFlight()) busy.add(record.groupId)
-    for (const entry of this.#groups.values()) {
-      const { machine } = entry
-      if (busy.has(machine.groupId)) continue
-      const offsets = this.#expiredOffsets(machine)
-      records.push(...offsets)
-      counters.offsetExpirations += offsets.length
-      if (!this.#isDeserted(machine, offsets.length)) continue
-      records.push({ kind: 'group', groupId: machine.groupId, value: null })
-      dropped.push(entry)
-    }
-    for (const entry of dropped) this.#drop(entry)
-    if (records.length === 0) return
-    logger.info(
-      { partitionIndex: this.partitionIndex, records: records.length, groups: dropped.length },
-      'removing expired offsets and deserted groups',
-    )
-    void this.#writeRemoval(records)
+    void this.#expireSlices([...this.#groups.values()])
   }
 
   /** Lets every time-out happen that is due: for whoever moves the broker's clock by hand. */
@@ -331,6 +312,50 @@ export class GroupShard {
     }
   }
 
+  // ---- Expiry ----
+
+  /** A few milliseconds at a time: there may be many groups, and nobody waits for this. */
+  async #expireSlices(entries: readonly Entry[]): Promise<void> {
+    const { io } = this.#parts
+    for (let at = 0; at < entries.length; ) {
+      const endMs = io.monotonic.nowMs() + EXPIRY_SLICE_MS
+      const busy = new Set<string>()
+      for (const record of this.#writer.inFlight()) busy.add(record.groupId)
+      const slice: Entry[] = []
+      for (; at < entries.length && io.monotonic.nowMs() < endMs; at++) {
+        const entry = entries[at] as Entry
+        if (this.#isCurrent(entry) && !busy.has(entry.machine.groupId)) slice.push(entry)
+        if (slice.length >= EXPIRY_SLICE_GROUPS) break
+      }
+      this.#expireGroups(slice)
+      if (at < entries.length) await new Promise<void>((next) => io.timers.endOfTurn(next))
+      if (this.state !== 'active') return
+    }
+  }
+
+  #expireGroups(entries: readonly Entry[]): void {
+    const { counters, logger } = this.#parts
+    const records: GroupRecord[] = []
+    let dropped = 0
+    for (const entry of entries) {
+      const { machine } = entry
+      const offsets = this.#expiredOffsets(machine)
+      records.push(...offsets)
+      counters.offsetExpirations += offsets.length
+      if (!this.#isDeserted(machine, offsets.length)) continue
+      records.push({ kind: 'group', groupId: machine.groupId, value: null })
+      this.#drop(entry)
+      dropped++
+    }
+    if (records.length === 0) return
+    const { partitionIndex } = this
+    logger.info(
+      { partitionIndex, records: records.length, groups: dropped },
+      'removing expired offsets and deserted groups',
+    )
+    void this.#writeRemoval(records)
+  }
+
   // ---- Groups ----
 
   #newGroup(groupId: string): ClassicGroupMachine {
@@ -427,28 +452,12 @@ export class GroupShard {
   }
 
   async #load(): Promise<void> {
-    const { io, log, logger, settings, counters } = this.#parts
-    const startMs = io.monotonic.nowMs()
+    const { io, logger, counters } = this.#parts
     const { partitionIndex } = this
-    const stored = new Map<string, GroupMetadata>()
-    const offsets = new GroupOffsets()
-    let count = 0
-    let unreadable = 0
-    const visit = (key: Buffer | null, value: Buffer | null, offset: number, by: number): void => {
-      count++
-      try {
-        visitRecord(key, value, offset, by, stored, offsets)
-      } catch (error) {
-        if (++unreadable > MAX_LOGGED_RECORDS) return
-        const reason = error instanceof Error ? error.message : String(error)
-        logger.error({ partitionIndex, offset, reason }, 'group record cannot be read: left out')
-      }
-    }
+    const startMs = io.monotonic.nowMs()
+    let read: LoadedGroups
     try {
-      await loadRecords(io, log, partitionIndex, settings['offsets.load.buffer.size'], {
-        record: visit,
-        endTransaction: (producerId, isCommit) => offsets.endTransaction(producerId, isCommit),
-      })
+      read = await loadGroups(this.#parts, partitionIndex)
     } catch (error) {
       counters.loadFailures++
       const reason = error instanceof Error ? error.message : String(error)
@@ -461,23 +470,20 @@ export class GroupShard {
     }
     if (this.state !== 'loading') return
     const loadMs = Math.round(io.monotonic.nowMs() - startMs)
+    const { records, unreadable } = read
     counters.partitionsLoaded++
-    counters.recordsLoaded += count
+    counters.recordsLoaded += records
     counters.latestLoadMs = loadMs
-    this.#serve(stored, offsets)
-    if (count === 0) return
-    logger.info(
-      { partitionIndex, records: count, unreadable, groups: this.#groups.size, loadMs },
-      'groups loaded',
-    )
+    this.#serve(read.stored, read.offsets)
+    if (records === 0) return
+    const groups = this.#groups.size
+    logger.info({ partitionIndex, records, unreadable, groups, loadMs }, 'groups loaded')
   }
 
   #serve(stored: ReadonlyMap<string, GroupMetadata>, offsets: GroupOffsets): void {
     this.offsets = offsets
     this.state = 'active'
-    for (const [groupId, metadata] of stored) {
-      this.#add(ClassicGroupMachine.restore(groupId, metadata, this.#groupSettings))
-    }
+    for (const [groupId, metadata] of stored) this.#restore(groupId, metadata)
     for (const groupId of offsets.groupIds()) {
       if (!this.#groups.has(groupId)) this.#add(this.#newGroup(groupId))
     }
@@ -488,44 +494,32 @@ export class GroupShard {
     this.#planExpiry()
   }
 
+  #restore(groupId: string, metadata: GroupMetadata): void {
+    const ids = metadata.members.map((member) => member.memberId)
+    const instances = metadata.members.flatMap((member) => member.groupInstanceId ?? [])
+    const isSound = new Set(ids).size === ids.length && new Set(instances).size === instances.length
+    if (isSound) {
+      this.#add(ClassicGroupMachine.restore(groupId, metadata, this.#groupSettings))
+      return
+    }
+    // Clients with a certain name may write to this topic: what they write must not stop the broker.
+    const { partitionIndex } = this
+    this.#parts.logger.error({ partitionIndex, groupId }, 'group record repeats a member: left out')
+  }
+
+  /** Partitions that were loaded together are not all looked through in the same turn. */
   #planExpiry(): void {
-    const { io, settings } = this.#parts
-    this.#expiryTimer = io.timers.schedule(settings['offsets.retention.check.interval.ms'], () => {
+    const everyMs = this.#parts.settings['offsets.retention.check.interval.ms']
+    const share = (this.partitionIndex * GOLDEN_SHARE) % 1
+    this.#expireIn(Math.max(1, Math.round(everyMs * (0.5 + share / 2))), everyMs)
+  }
+
+  #expireIn(delayMs: number, everyMs: number): void {
+    this.#expiryTimer = this.#parts.io.timers.schedule(delayMs, () => {
       if (this.state !== 'active') return
       this.expire()
-      this.#planExpiry()
+      this.#expireIn(everyMs, everyMs)
     })
-  }
-}
-
-/** The last metadata record of a group is the group; offsets are applied one after the other. */
-function visitRecord(
-  key: Buffer | null,
-  value: Buffer | null,
-  offset: number,
-  producerId: number,
-  stored: Map<string, GroupMetadata>,
-  offsets: GroupOffsets,
-): void {
-  if (key === null) return
-  const record = decodeGroupRecord(key, value)
-  if (record.kind === 'offset') {
-    offsets.apply(record, offset, producerId)
-  } else if (record.kind === 'group') {
-    // The bytes in it are views of the whole piece that was read: a copy lets that go.
-    if (record.value && value) stored.set(record.groupId, copied(record.value))
-    else stored.delete(record.groupId)
-  }
-}
-
-function copied(metadata: GroupMetadata): GroupMetadata {
-  return {
-    ...metadata,
-    members: metadata.members.map((member) => ({
-      ...member,
-      subscription: Buffer.from(member.subscription),
-      assignment: Buffer.from(member.assignment),
-    })),
   }
 }
 

@@ -330,6 +330,58 @@ t.test('a record that cannot be read does not hide the others', async (t) => {
   t.strictSame(await fetched(world, 'g'), { 'orders-0': 5 })
 })
 
+t.test('a record that repeats a member leaves out that group only', async (t) => {
+  const world = new GroupWorld()
+  const member = {
+    memberId: 'm',
+    groupInstanceId: null,
+    clientId: 'c',
+    clientHost: '/h',
+    rebalanceTimeout: 1,
+    sessionTimeout: 1,
+    subscription: Buffer.alloc(0),
+    assignment: Buffer.alloc(0),
+  }
+  const value = {
+    protocolType: 'consumer',
+    generation: 3,
+    protocol: 'range',
+    leader: 'm',
+    currentStateTimestamp: 1,
+    members: [member, member],
+  }
+  const records = [
+    encodeGroupRecord({ kind: 'group', groupId: 'g', value }),
+    encodeGroupRecord(offsetRecord('g', 0, 5)),
+  ].map((each) => ({ ...each, timestamp: 1 }))
+  const partitionIndex = world.coordinator.partitionOf('g')
+  world.log.partitions.set(partitionIndex, [buildBatch(records, {}, crc32c)])
+  world.lead()
+  await world.coordinator.whenLoaded()
+  t.strictSame(await fetched(world, 'g'), { 'orders-0': 5 })
+  t.equal((await describe(world, 'g'))?.groupState, 'Empty')
+})
+
+t.test('metadata that could never be written is refused', async (t) => {
+  const world = await new GroupWorld().start()
+  const protocols = Array.from({ length: 5 }, (_, i) => ({
+    name: `p${i}`,
+    metadata: Buffer.alloc(1_000_000),
+  }))
+  const answer = await now(
+    world,
+    world.call(joinGroup, 9, {
+      groupId: 'g',
+      sessionTimeoutMs: 10_000,
+      memberId: '',
+      protocolType: 'consumer',
+      protocols,
+    }),
+  )
+  t.equal(answer.errorCode, ErrorCode.UNKNOWN_SERVER_ERROR)
+  t.equal((await describe(world, 'g'))?.groupState, 'Dead')
+})
+
 t.test('offsets of transactions count when their marker says so', async (t) => {
   const world = new GroupWorld({ 'offsets.retention.check.interval.ms': 1_440 * MINUTE })
   const partitionIndex = world.coordinator.partitionOf('g')
