@@ -127,7 +127,11 @@ function builtInZstd(zlib: NodeZstd): LoadedCodec {
     compress: (plain, level) =>
       compress(plain, level === undefined ? {} : { params: { [levelParameter]: level } }),
     decompress: (packed, maxBytes) =>
-      boundedByNode('zstd', maxBytes, decompress(packed, { maxOutputLength: Math.max(1, maxBytes) })),
+      boundedByNode(
+        'zstd',
+        maxBytes,
+        decompress(packed, { maxOutputLength: Math.max(1, maxBytes) }),
+      ),
   }
 }
 

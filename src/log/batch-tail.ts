@@ -1,3 +1,4 @@
+import type { Memory } from '../io/io.ts'
 import { BATCH_HEADER_BYTES, baseOffsetOf, lastOffsetOf } from '../protocol/record-batch.ts'
 
 /** Small batches are copied into chunks of this size, so that a reader gets many of them as one buffer. */
@@ -42,11 +43,14 @@ export type TailRead = { records: Buffer[]; firstOffset: number; nextOffset: num
  */
 export class BatchTail {
   readonly #budget: TailBudget
+  readonly #memory: Memory | undefined
   readonly #chunks: Chunk[] = []
   #heldBytes = 0
 
-  constructor(budget: TailBudget) {
+  /** @param memory where batches come from that are kept as they came */
+  constructor(budget: TailBudget, memory?: Memory) {
     this.#budget = budget
+    this.#memory = memory
   }
 
   get isEmpty(): boolean {
@@ -57,6 +61,7 @@ export class BatchTail {
   add(batch: Buffer): void {
     const isLarge = batch.length >= largeBatchBytes
     if (isLarge && batch.length * 2 >= batch.buffer.byteLength) {
+      this.#memory?.keep(batch)
       this.#push(batch, batch.length, batch.buffer.byteLength)
     } else {
       let chunk = this.#chunks.at(-1)

@@ -136,7 +136,7 @@ export class PartitionLog {
     this.cleanedOffset = stored.cleanedOffset
     const { disk, crc32c } = shared
     this.snapshots = new ProducerSnapshots(disk, this.folder, crc32c, home.logger)
-    this.#tail = new BatchTail(shared.tailBudget)
+    this.#tail = new BatchTail(shared.tailBudget, shared.io.memory)
     this.#reader = new LogReader(shared.io.memory, (segment) => this.#rebuildIndex(segment))
     this.#queue = new WriteQueue(
       shared.io.monotonic,
@@ -811,22 +811,12 @@ export class PartitionLog {
 
   // ------------------------------------------------------------------------------------------------ closing
 
-  /** Leader epochs to their file, if they changed. @throws Node's own disk errors */
-  saveEpochs(): void {
+  /** Leader epochs to their file and onto the disk, if they changed. @throws Node's own disk errors */
+  async saveEpochs(): Promise<void> {
     if (!this.epochs.isDirty || !this.#hasFolder) return
-    const { disk } = this.shared
-    const path = join(this.folder, leaderEpochFile)
-    const temporary = `${path}.tmp`
-    const content = encodeEpochs(this.epochs.entries)
-    const file = disk.openSync(temporary, 'write')
-    try {
-      file.truncateSync(content.length)
-      file.writeSync([content], 0)
-    } finally {
-      file.closeSync()
-    }
-    disk.renameSync(temporary, path)
     this.epochs.isDirty = false
+    const content = encodeEpochs(this.epochs.entries)
+    await this.shared.disk.replaceFile(join(this.folder, leaderEpochFile), content)
   }
 
   /** The log directory was closed: nobody is left waiting, nothing more is written. */

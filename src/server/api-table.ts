@@ -1,6 +1,6 @@
 import { ApiMetrics } from '../metrics/request-metrics.ts'
 import type { ErrorCode } from '../protocol/error-code.ts'
-import type { Api } from '../protocol/schema.ts'
+import type { Api, Fields } from '../protocol/schema.ts'
 import { inRange, parseVersions, type VersionRange } from '../protocol/versions.ts'
 import type { HandlerContext, Reply } from './handler.ts'
 
@@ -24,6 +24,8 @@ export type ServedApi = {
   readonly versions: VersionRange
   /** Versions named in ApiVersions. */
   readonly advertised: VersionRange
+  /** A decoded request refers to the memory of its frame: it has fields of bytes. */
+  readonly holdsViews: boolean
   readonly metrics: ApiMetrics
 }
 
@@ -37,7 +39,14 @@ export class ApiTable {
       const advertised = handler.advertised ? parseVersions(handler.advertised) : versions
       const metrics = new ApiMetrics(handler.api.name)
       const api = handler.api as Api
-      this.#byKey[api.key] = { api, handler, versions, advertised, metrics }
+      this.#byKey[api.key] = {
+        api,
+        handler,
+        versions,
+        advertised,
+        holdsViews: hasBytes(api.request.fields),
+        metrics,
+      }
     }
   }
 
@@ -55,3 +64,9 @@ export class ApiTable {
     return served !== undefined && inRange(served.versions, version)
   }
 }
+
+const hasBytes = (fields: Fields): boolean =>
+  Object.values(fields).some(
+    ({ kind, fields: inner }) =>
+      kind === 'bytes' || kind === 'records' || (inner !== undefined && hasBytes(inner)),
+  )

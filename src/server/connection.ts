@@ -26,6 +26,9 @@ const MAX_UNSENT_BYTES = 1024 * 1024
 /** Answers of one turn are gathered up to this size, then leave before the turn ends. */
 const MAX_GATHERED_BYTES = 256 * 1024
 
+/** From here on a frame's memory is worth using again. */
+const LARGE_FRAME_BYTES = 64 * 1024
+
 /** What a connection shares with all others of its broker and listener. */
 export type ConnectionSurroundings = {
   readonly table: ApiTable
@@ -50,6 +53,7 @@ type Slot = {
   readonly correlationId: number
   readonly version: number
   readonly requestBytes: number
+  readonly memory: Buffer | undefined
   readonly startedMs: number
   answered: boolean
   chunks: Buffer[] | undefined
@@ -103,7 +107,7 @@ export class Connection implements ConnectionFacts {
     this.remoteAddress = plainAddress(socket.remoteAddress)
     this.#socket = socket
     this.#around = around
-    this.#frames = new FrameReader(around.maxFrameBytes)
+    this.#frames = new FrameReader(around.maxFrameBytes, around.services.io.memory)
     this.lastActiveMs = around.services.io.monotonic.nowMs()
     socket.onClose((error) => this.#forget(error))
   }
@@ -111,8 +115,14 @@ export class Connection implements ConnectionFacts {
   /** Begins to read. */
   start(): void {
     if (this.#closed) return
+    const reader = {
+      target: () => (this.#closed ? undefined : this.#frames.target()),
+      read: (chunk: Buffer, inTarget: boolean) => this.#receive(chunk, true, inTarget),
+    }
+    if (!this.#socket.readInto?.(reader)) {
+      this.#socket.onData((chunk) => this.#receive(chunk, false, false))
+    }
     this.#socket.onDrain(() => this.#drained())
-    this.#socket.onData((chunk) => this.#receive(chunk))
   }
 
   get closed(): boolean {
@@ -158,13 +168,19 @@ export class Connection implements ConnectionFacts {
     this.#forget(undefined)
   }
 
-  #receive(chunk: Buffer): void {
+  /**
+   * @param isBorrowed the chunk's memory is used again when this returns
+   * @param inTarget the bytes are where the frame that is being gathered wants them
+   */
+  #receive(chunk: Buffer, isBorrowed: boolean, inTarget: boolean): void {
     if (this.#closed) return
     this.lastActiveMs = this.#around.services.io.monotonic.nowMs()
     this.#around.metrics.bytesReceived += chunk.length
     if (this.#finishing) return
-    this.#frames.feed(chunk)
+    if (inTarget) this.#frames.filled(chunk.length)
+    else this.#frames.feed(chunk, isBorrowed)
     this.#advance()
+    this.#frames.settle()
   }
 
   /** Starts every request that is complete and allowed to start. */
@@ -197,7 +213,6 @@ export class Connection implements ConnectionFacts {
         const buffer = frames.buffer as Buffer
         const key = end - start >= 2 ? buffer.readInt16BE(start) : -1
         if (!this.#mayStart(key)) return false
-        frames.consume()
         this.#begin(buffer, start, end, key)
         return true
       }
@@ -246,12 +261,19 @@ export class Connection implements ConnectionFacts {
       this.#grantedBytes += sizeBytes
     }
     this.#requestsSeen++
+    const { isBorrowed, isGathered } = this.#frames
+    this.#frames.consume()
     const served = this.#around.table.get(key)
     const version = sizeBytes >= 4 ? buffer.readInt16BE(start + 2) : -1
     if (served === undefined) {
       this.#refuseStream(`API key ${key} is not served`)
     } else if (inRange(served.versions, version)) {
-      this.#startRequest(buffer, start, end, served, version)
+      // What the request refers to must outlive this call.
+      if (isBorrowed && served.holdsViews) this.#startCopied(buffer, start, end, served, version)
+      else {
+        const memory = isGathered ? buffer : undefined
+        this.#startRequest(buffer, start, end, served, version, memory)
+      }
     } else if (key === API_VERSIONS) {
       this.#answerUnknownApiVersions(buffer, start, end, served)
     } else {
@@ -259,18 +281,36 @@ export class Connection implements ConnectionFacts {
     }
   }
 
-  #startRequest(
+  #startCopied(
     buffer: Buffer,
     start: number,
     end: number,
     served: ServedApi,
     version: number,
   ): void {
+    const sizeBytes = end - start
+    const isLarge = sizeBytes >= LARGE_FRAME_BYTES
+    const copy = isLarge
+      ? this.#around.services.io.memory.take(sizeBytes)
+      : Buffer.allocUnsafe(sizeBytes)
+    buffer.copy(copy, 0, start, end)
+    this.#startRequest(copy, 0, sizeBytes, served, version, isLarge ? copy : undefined)
+  }
+
+  /** @param memory the frame's own memory, which may be used again when nobody refers to it any more */
+  #startRequest(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    served: ServedApi,
+    version: number,
+    memory: Buffer | undefined,
+  ): void {
     try {
       const flexible = inRange(served.api.flexible, version)
       const header = this.#headers.read(buffer, start, end, flexible)
       const request = served.api.request.read(new Reader(buffer, header.bodyStart, end), version)
-      const slot = this.#openSlot(served, header.correlationId, version, end - start)
+      const slot = this.#openSlot(served, header.correlationId, version, end - start, memory)
       const { services } = this.#around
       const context = {
         apiVersion: version,
@@ -285,12 +325,19 @@ export class Connection implements ConnectionFacts {
     }
   }
 
-  #openSlot(served: ServedApi, correlationId: number, version: number, requestBytes: number): Slot {
+  #openSlot(
+    served: ServedApi,
+    correlationId: number,
+    version: number,
+    requestBytes: number,
+    memory: Buffer | undefined,
+  ): Slot {
     const slot: Slot = {
       served,
       correlationId,
       version,
       requestBytes,
+      memory,
       startedMs: this.#around.services.io.monotonic.nowMs(),
       answered: false,
       chunks: undefined,
@@ -308,7 +355,9 @@ export class Connection implements ConnectionFacts {
     const message = request as never
     try {
       if (handler.start !== undefined) {
-        handler.start(message, context, (answer) => this.#reply(slot, answer))
+        handler.start(message, context, (answer, frameIsFree) =>
+          this.#reply(slot, answer, frameIsFree),
+        )
         return
       }
       const answer = handler.serve?.(message, context)
@@ -347,9 +396,12 @@ export class Connection implements ConnectionFacts {
     this.#reply(slot, slot.served.handler.refuse(request, code, context))
   }
 
-  #reply(slot: Slot, answer: object | undefined | 'close'): void {
+  #reply(slot: Slot, answer: object | undefined | 'close', frameIsFree = false): void {
     if (slot.answered) return
     slot.answered = true
+    if (frameIsFree && slot.memory !== undefined) {
+      this.#around.services.io.memory.giveBack(slot.memory)
+    }
     if (this.#closed) return
     if (answer === 'close') {
       this.#close('an acks=0 request failed')
@@ -470,7 +522,7 @@ export class Connection implements ConnectionFacts {
       this.#refuseStream('header ends early')
       return
     }
-    const slot = this.#openSlot(served, buffer.readInt32BE(start + 4), 0, end - start)
+    const slot = this.#openSlot(served, buffer.readInt32BE(start + 4), 0, end - start, undefined)
     const { min, max } = served.versions
     this.#reply(slot, {
       errorCode: ErrorCode.UNSUPPORTED_VERSION,

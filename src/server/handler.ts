@@ -84,6 +84,8 @@ export type HandlerContext = {
  */
 export type Reply<A extends Api> = (
   answer: ResponseInput<A> | EncodedBody | undefined | 'close',
+  /** Nobody refers to the request's bytes any more: their memory may be used again at once. Default: false. */
+  frameIsFree?: boolean,
 ) => void
 
 /** An answer's body that is encoded already, in the version that was asked for: for cached answers. */

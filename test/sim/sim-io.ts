@@ -28,6 +28,7 @@ export function createSimIo(seed: number): SimWorld {
   const scheduler = new SimScheduler()
   const disk = new SimDisk(scheduler, new SimRandom(seed * 4 + 1))
   const net = new SimNet(scheduler, new SimRandom(seed * 4 + 2))
+  const kept = new WeakSet<object>()
   const io: Io = {
     monotonic: scheduler.monotonic,
     brokerClock: scheduler.brokerClock,
@@ -38,7 +39,8 @@ export function createSimIo(seed: number): SimWorld {
     net,
     memory: {
       take: (sizeBytes) => Buffer.alloc(sizeBytes, 0xee),
-      giveBack: (part) => void part.fill(0xdd),
+      giveBack: (part) => void (kept.has(part.buffer) || part.fill(0xdd)),
+      keep: (part) => void kept.add(part.buffer),
     },
     codecs: {
       compress: (codec, plain, level) => scheduler.real(nodeCodecs.compress(codec, plain, level)),

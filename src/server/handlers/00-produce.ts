@@ -92,6 +92,8 @@ class ProduceAttempt implements Expiring {
   /** Partitions without an outcome; one more while the appends are being started. */
   #pending = 1
   #failed = false
+  /** Nothing of what was sent is waiting to be written any more. */
+  #frameIsFree: boolean
   #leaders: Set<number> | undefined
   #expiring = false
   #finished = false
@@ -100,6 +102,7 @@ class ProduceAttempt implements Expiring {
     this.#request = request
     this.#context = context
     this.#reply = reply
+    this.#frameIsFree = request.acks !== Acks.none
     this.deadlineMs = context.services.io.monotonic.nowMs() + Math.max(0, request.timeoutMs)
   }
 
@@ -123,6 +126,7 @@ class ProduceAttempt implements Expiring {
   /** Answers with REQUEST_TIMED_OUT what is not acknowledged yet; the data stays (DelayedProduce.java). */
   expire(): void {
     this.#expiring = false
+    this.#frameIsFree = false
     this.#finish()
   }
 
@@ -202,6 +206,8 @@ class ProduceAttempt implements Expiring {
       topicMetrics.total.bytesIn += sizeBytes
     } else {
       this.#failed = true
+      // After a disk error the system may still be at it.
+      this.#frameIsFree = false
       answer.recordErrors = result.recordErrors
       if (isAboutSequence(result.errorCode)) answer.logStartOffset = partition.logStartOffset
       answer.errorMessage = result.errorMessage
@@ -223,13 +229,14 @@ class ProduceAttempt implements Expiring {
       return
     }
     const { services, connection } = this.#context
-    this.#reply({
+    const answer = {
       responses: this.#topics,
       throttleTimeMs: 0,
       nodeEndpoints: this.#leaders
         ? endpointsOf(services, connection.listenerName, this.#leaders)
         : [],
-    })
+    }
+    this.#reply(answer, this.#frameIsFree)
   }
 }
 
