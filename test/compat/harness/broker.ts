@@ -67,7 +67,7 @@ export class TestBroker {
         ...[...args, 'start', '--port', port, '--http-port=-1', '--data', this.dataFolder],
         ...settings.flatMap(([name, value]) => ['--set', `${name}=${value}`]),
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'], cwd: launch.folder },
+      { stdio: ['ignore', 'pipe', 'pipe'], cwd: launch.folder, env: ownEnvironment() },
     )
     this.#child = child
     const orphaned = () => child.kill('SIGKILL')
@@ -127,6 +127,13 @@ export class TestBroker {
     await this.#end('SIGKILL')
     if (this.#launch) await rm(this.#launch.folder, { recursive: true, force: true })
   }
+}
+
+/** The broker takes settings from KAFKA_* and LMQ_* variables; those of the test run are none of its business. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(KAFKA|LMQ)_/.test(name)),
+  )
 }
 
 /** The built program when the tests are built, the source through tsx when they are run from source. */

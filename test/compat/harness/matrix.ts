@@ -23,8 +23,13 @@ export class MatrixNotes {
     this.#marks.set(feature, mark)
   }
 
-  /** @param file names the test file; runs of other files do not touch its notes */
+  /**
+   * Nothing is noted of a broker that is not LMQ.
+   *
+   * @param file names the test file; runs of other files do not touch its notes
+   */
   write(file: string): void {
+    if (process.env['LMQ_TEST_BOOTSTRAP']) return
     const results =
       process.env['LMQ_TEST_RESULTS'] ?? join(repositoryRoot(import.meta.url), 'test-results')
     const folder = join(results, 'matrix')
