@@ -22,14 +22,16 @@ import type { MetadataRecord } from './metadata-records.ts'
 import {
   type CreatePartitionsCommand,
   type CreateTopicsCommand,
-  type DeleteTopicsCommand,
   decideCreatePartitions,
   decideCreateTopics,
-  decideDeleteTopics,
   type PartitionsCreation,
   type TopicCreation,
-  type TopicDeletion,
 } from './topic-commands.ts'
+import {
+  type DeleteTopicsCommand,
+  decideDeleteTopics,
+  type TopicDeletion,
+} from './topic-deletion.ts'
 import { collisionForm, hasCollisionCharacters } from './topic-name.ts'
 
 /**

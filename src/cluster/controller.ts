@@ -17,11 +17,10 @@ import type { MetadataTail } from './metadata-tail.ts'
 import type {
   CreatePartitionsCommand,
   CreateTopicsCommand,
-  DeleteTopicsCommand,
   PartitionsCreation,
   TopicCreation,
-  TopicDeletion,
 } from './topic-commands.ts'
+import type { DeleteTopicsCommand, TopicDeletion } from './topic-deletion.ts'
 
 export type ControllerOptions = {
   readonly io: Io

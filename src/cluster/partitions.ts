@@ -48,15 +48,16 @@ export class Partitions {
   /**
    * Takes up all partitions of the image and removes logs whose topics were deleted while this broker was away.
    *
-   * @throws LMQ_STORE_CORRUPT when there are logs and the metadata knows no topic at all: then it is the metadata that
-   *   is lost, and nothing may be removed
+   * @throws LMQ_STORE_CORRUPT when there are logs and the metadata log begins only now: then it is the metadata that is
+   *   lost, and nothing may be removed
    */
   start(): void {
     const { image, logDirs, logger } = this.#options
-    if (image.topics.size === 0 && logDirs.strays().length > 0) {
+    const isNew = image.lastBrokerEpoch <= 0
+    if (isNew && logDirs.strays().length > 0) {
       const logs = logDirs.strays().map((log) => log.name)
       throw new LmqError('LMQ_STORE_CORRUPT', {
-        why: 'the metadata names no topic, but there are logs',
+        why: 'the metadata log is new, but there are logs',
         logs: logs.slice(0, 10),
       })
     }
