@@ -55,18 +55,30 @@ export function consumeCommand(): Command {
 class RecordWriter {
   readonly #flags: ConsumeFlags
   readonly #separator: Buffer | undefined
+  #isClosed = false
+  #goOn = (): void => {}
 
   constructor(flags: ConsumeFlags) {
     this.#flags = flags
     const { keySeparator } = flags
     this.#separator = keySeparator === undefined ? undefined : Buffer.from(keySeparator)
+    process.stdout.on('drain', () => this.#goOn())
+    process.stdout.on('error', () => {
+      this.#isClosed = true
+      this.#goOn()
+    })
   }
 
-  async write(records: readonly ConsumedRecord[]): Promise<void> {
+  /** @returns false when nobody reads the output any more: what was given is not written */
+  async write(records: readonly ConsumedRecord[]): Promise<boolean> {
     const chunks = records.flatMap((record) => this.#chunksOf(record))
-    if (chunks.length === 0) return
-    if (process.stdout.write(Buffer.concat(chunks))) return
-    await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+    if (this.#isClosed) return false
+    if (chunks.length > 0 && !process.stdout.write(Buffer.concat(chunks))) {
+      await new Promise<void>((resolve) => {
+        this.#goOn = resolve
+      })
+    }
+    return !this.#isClosed
   }
 
   #chunksOf(record: ConsumedRecord): Buffer[] {
@@ -149,12 +161,17 @@ type Run = {
   readonly progress: Progress
 }
 
-/** One round: reads, writes. @returns where reading stands after what was written, of the partitions that had records */
-async function round({ fetcher, writer, limits, progress }: Run): Promise<ConsumedRecord[]> {
+/** Reads once and writes. @returns what was written */
+async function round(run: Run): Promise<readonly ConsumedRecord[]> {
+  const { fetcher, writer, limits, progress } = run
   const taken = limits.take(await fetcher.poll())
-  await writer.write(taken)
+  if (!(await writer.write(taken))) {
+    // A reader such as `head` that closes its end has had enough.
+    limits.stop()
+    return []
+  }
   progress.advance(taken.length)
-  return [...taken]
+  return taken
 }
 
 async function readAlone(run: Run, topics: readonly string[], flags: ConsumeFlags): Promise<void> {
@@ -180,7 +197,8 @@ async function readAsMember(
     done.clear()
     await member.commit(offsets)
   }
-  if (flags.exit) await limits.stopAtEndOf(client, await partitionsOf(client, topics, undefined))
+  const partitions = await partitionsOf(client, topics, undefined)
+  if (flags.exit) await limits.stopAtEndOf(client, partitions)
   let committedMs = client.io.monotonic.nowMs()
   try {
     while (!limits.isStopped) {
@@ -227,11 +245,6 @@ const consume = (topics: string[], flags: ConsumeFlags, command: Command): Promi
     const stop = (): void => limits.stop()
     process.once('SIGINT', stop)
     process.once('SIGTERM', stop)
-    // A reader such as `head` that closes its end has had enough.
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
-      process.exit(0)
-    })
     const progress = new Progress('read')
     const onRetry = (error: Error): void => progress.note(`waiting: ${error.message}`)
     const client = new Client(probe.io, {

@@ -12,7 +12,7 @@ export type Sentence = { readonly text: string; readonly exitCode: number }
 
 /** What a person may do about an outcome, by its name. */
 const hints: Readonly<Record<string, string>> = {
-  UNKNOWN_TOPIC_OR_PARTITION: 'see what there is with `lmq topics list`, or create it',
+  UNKNOWN_TOPIC_OR_PARTITION: 'see what there is with `lmq topics list` and `lmq topics describe`',
   UNKNOWN_TOPIC_ID: 'see what there is with `lmq topics list`',
   TOPIC_ALREADY_EXISTS: 'choose another name, or say --if-not-exists',
   INVALID_TOPIC_EXCEPTION: 'use 1 to 249 letters, digits, dots, dashes and underscores',

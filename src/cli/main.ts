@@ -17,6 +17,10 @@ function startArguments(argv: readonly string[]): readonly string[] | undefined 
 /** Runs the program. @param argv without the program's own name */
 export async function main(argv: readonly string[]): Promise<void> {
   const start = startArguments(argv)
+  // A reader such as `head` may close its end of the pipe: what is left to write is not wanted.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
   try {
     if (start) {
       const { startCommand } = await import('./start.ts')

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { Command, Option } from 'commander'
 import { Client } from '../client/client.ts'
 import { Producer } from '../client/producer.ts'
+import { TopicView } from '../client/topic-view.ts'
 import { Codec, type CodecId } from '../io/io.ts'
 import type { RecordInput } from '../protocol/batch-builder.ts'
 import type { RecordHeader } from '../protocol/record.ts'
@@ -26,6 +27,7 @@ type ProduceFlags = {
   json?: boolean
   file?: string
   emptyIsNull?: boolean
+  repartition?: boolean
   batchBytes?: string
 }
 
@@ -40,6 +42,10 @@ export function produceCommand(): Command {
     .option('-K, --key-separator <text>', 'each line is key, separator, value')
     .option('-H, --header <key=value>', 'a header of all records; may be repeated', collect)
     .option('-p, --partition <number>', 'the partition of all records')
+    .option(
+      '--repartition',
+      'pass over partitions in JSON lines: the key decides, as for new records',
+    )
     .option('--empty-is-null', 'an empty value is null: a tombstone')
     .addOption(new Option('-z, --codec <codec>', 'compression').choices(codecs).default('none'))
     .addOption(new Option('--acks <acks>').choices(Object.keys(acksOf)).default('all'))
@@ -95,7 +101,8 @@ async function sendAll(
     const text = line.toString('utf8')
     if (text.trim() === '') continue
     const parsed = recordFromJson(text, `line ${number}`, Date.now())
-    await producer.send(topic, parsed.record, partition ?? parsed.partitionIndex)
+    const own = flags.repartition ? undefined : parsed.partitionIndex
+    await producer.send(topic, parsed.record, partition ?? own)
     sent++
   }
   return sent
@@ -103,8 +110,9 @@ async function sendAll(
 
 const produce = (topic: string, flags: ProduceFlags, command: Command): Promise<void> =>
   withTool(command, async ({ client, output, patienceMs: wished }) => {
-    // Somebody who mistyped the address learns it at once; a broker that goes away later is waited for.
+    // Somebody who mistyped address or topic learns it soon; a broker that goes away later is waited for.
     await client.metadata([])
+    await client.retrying(() => new TopicView(client, { create: true }).topic(topic))
     const progress = new Progress('acknowledged')
     const patient = new Client(client.io, {
       ...client.options,

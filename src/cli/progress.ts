@@ -1,5 +1,6 @@
 const afterMs = 1_000
 const everyMs = 250
+const noteEveryMs = 3_000
 
 /**
  * A line on the error stream that says how far long work is: only on a terminal, and only when the work takes longer
@@ -12,7 +13,7 @@ export class Progress {
   #count = 0
   #shownMs = 0
   #isShown = false
-  #noted = ''
+  #notedMs = Number.NEGATIVE_INFINITY
 
   /** @param total undefined: not known */
   constructor(label: string, total?: number) {
@@ -40,10 +41,11 @@ export class Progress {
     return `${this.#label} ${this.#count}${of} (${Math.round(this.#count / seconds)}/s)`
   }
 
-  /** A line for the person, above the counter; the same line again is not repeated. */
+  /** A line for the person, above the counter; what comes too soon after another is passed over. */
   note(text: string): void {
-    if (text === this.#noted) return
-    this.#noted = text
+    const nowMs = performance.now()
+    if (nowMs - this.#notedMs < noteEveryMs) return
+    this.#notedMs = nowMs
     this.end()
     process.stderr.write(`${text}\n`)
   }

@@ -104,12 +104,15 @@ export class Producer {
    * Takes a record. Resolves when there is room for more, not when it is stored: `flush` tells that.
    *
    * @param partitionIndex undefined: by the key's hash as every Kafka client, or one after the other without a key
-   * @throws what made an earlier batch fail for good
+   * @throws what made an earlier batch fail for good; UNKNOWN_TOPIC_OR_PARTITION for a partition that is not there
    */
   async send(topic: string, record: RecordInput, partitionIndex?: number): Promise<void> {
     if (this.#failure) throw this.#failure
     const size = sizeOf(record)
-    const chosen = partitionIndex ?? (await this.#choose(topic, record, size))
+    const chosen =
+      partitionIndex === undefined
+        ? await this.#choose(topic, record, size)
+        : await this.#checked(topic, partitionIndex)
     const queue = this.#queueOf(topic, chosen)
     queue.records.push(record)
     this.#waitingBytes += size
@@ -129,13 +132,27 @@ export class Producer {
     if (this.#failure) throw this.#failure
   }
 
-  async #choose(topic: string, record: RecordInput, size: number): Promise<number> {
+  /** Asks only when nothing is known, since every record comes here. */
+  #countOf(topic: string): number | Promise<number> {
     const known = this.#topics.known(topic)
-    const count = known
-      ? known.partitions.length
-      : await this.#client.retrying(() => this.#topics.partitionCount(topic), {
-          forMs: this.#retryForMs,
-        })
+    if (known) return known.partitions.length
+    const ask = (): Promise<number> => this.#topics.partitionCount(topic)
+    return this.#client.retrying(ask, { forMs: this.#retryForMs })
+  }
+
+  /** A partition that is not there would be tried for as long as a topic that is being made. */
+  async #checked(topic: string, partitionIndex: number): Promise<number> {
+    if (partitionIndex < (await this.#countOf(topic))) return partitionIndex
+    this.#topics.forget(topic)
+    const count = await this.#countOf(topic)
+    if (partitionIndex < count) return partitionIndex
+    const detail = `the topic has ${count} partitions`
+    const subject = `partition ${topic}-${partitionIndex}`
+    throw new OutcomeError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, subject, detail)
+  }
+
+  async #choose(topic: string, record: RecordInput, size: number): Promise<number> {
+    const count = await this.#countOf(topic)
     if (record.key) return partitionOfKey(record.key, count)
     const sticky = this.#sticky.get(topic)
     if (sticky && sticky.bytesLeft > 0) {

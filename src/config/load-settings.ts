@@ -123,8 +123,7 @@ function sort(given: Given): 'used' | 'without meaning' | 'unknown' | Problem {
   }
   if (isRetiredSetting(name)) return 'without meaning'
   // A variable LMQ_X may be anybody's; lmq.x in a file, and KAFKA_LMQ_X, can only be meant for this program.
-  const isStrict =
-    given.isExplicit || (name.startsWith('lmq.') && !given.source.startsWith('LMQ_'))
+  const isStrict = given.isExplicit || (name.startsWith('lmq.') && !given.source.startsWith('LMQ_'))
   const nearest = nearestName(
     name,
     brokerSettings.names,

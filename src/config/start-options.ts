@@ -88,6 +88,7 @@ function readConfigFile(path: string, readText: (path: string) => string) {
   try {
     return { path, text: readText(path) }
   } catch (error) {
+    if (error instanceof LmqError) throw error
     throw new LmqError('LMQ_CONFIG_INVALID', { file: path, reason: 'cannot be read' }, error)
   }
 }
