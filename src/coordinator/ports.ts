@@ -7,7 +7,7 @@
  *   that is the log's written callback), in the order of the appends. Not the leader, no such partition: call `done` with
  *   NOT_LEADER_OR_FOLLOWER; a closed log: KAFKA_STORAGE_ERROR. `done` may run before `append` returns.
  * - `CoordinatorLog.load` → reads from the log start offset to the end of the log as it is when the load begins, and
- *   awaits `visit` for each piece (whole batches).
+ *   awaits `visit` for each piece.
  * - `TopicsPort` → the `MetadataImage`.
  * - `OffsetsTopicPort` → the image (leader and endpoint of a listener) and the controller's `createTopics` with
  *   `offsets.topic.num.partitions`, `offsets.topic.replication.factor` (capped by the number of brokers) and the configs
@@ -38,7 +38,7 @@ export type CoordinatorLog = {
    * Reads all batches of a partition in order.
    *
    * @param maxBytes size of a piece (one batch may be larger)
-   * @param visit gets whole batches; the next piece is read when it is done
+   * @param visit gets the batches piece by piece, whole or not; the next piece is read when it is done
    * @throws LMQ_DISK_READ, LMQ_LOG_DIR_OFFLINE
    */
   load(

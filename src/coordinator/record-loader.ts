@@ -27,6 +27,7 @@ const COMMIT_MARKER = 1
 const MAX_OPENED_BYTES = 64 * 1024 * 1024
 /** How long a load keeps the event loop before others get a turn. */
 const TURN_MS = 4
+const NOTHING = Buffer.alloc(0)
 
 export type RecordVisitor = {
   /** @param producerId of the transaction it belongs to, or -1 */
@@ -47,18 +48,23 @@ export async function loadRecords(
   visitor: RecordVisitor,
 ): Promise<void> {
   let turnEndsMs = io.monotonic.nowMs() + TURN_MS
-  await log.load(partitionIndex, bufferBytes, async (batches) => {
+  let rest: Buffer = NOTHING
+  await log.load(partitionIndex, bufferBytes, async (piece) => {
+    const batches = rest.length === 0 ? piece : Buffer.concat([rest, piece])
     let at = 0
     while (at + BATCH_HEADER_BYTES <= batches.length) {
       const sizeBytes = batchSizeOf(batches, at)
       assert(sizeBytes >= BATCH_HEADER_BYTES, 'the log gives whole batches')
+      if (at + sizeBytes > batches.length) break
       await visitBatch(io, batches.subarray(at, at + sizeBytes), visitor)
       at += sizeBytes
       if (io.monotonic.nowMs() < turnEndsMs) continue
       await new Promise<void>((resolve) => io.timers.endOfTurn(resolve))
       turnEndsMs = io.monotonic.nowMs() + TURN_MS
     }
+    rest = batches.subarray(at)
   })
+  assert(rest.length === 0, 'the log ends with a whole batch')
 }
 
 async function visitBatch(io: Io, batch: Buffer, visitor: RecordVisitor): Promise<void> {

@@ -6,7 +6,8 @@ import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
 import type { Client, Endpoint, OffsetsTopicPort } from '../ports.ts'
 import type { GroupShard } from './group-shard.ts'
 
-const KeyType = { group: 0, transaction: 1, share: 2 } as const
+/** Share coordinators are type 2. */
+const KeyType = { group: 0, transaction: 1 } as const
 
 /** As Kafka answers with an error: no broker. */
 const NOBODY: Endpoint = { brokerId: -1, host: '', port: -1 }
@@ -39,7 +40,7 @@ export class CoordinatorFinder {
   ): Promise<ResponseInput<typeof findCoordinator>> {
     const isBatch = client.apiVersion >= 4
     const keys = isBatch ? request.coordinatorKeys : [request.key]
-    const refusal = refusalOf(request.keyType, client.apiVersion)
+    const refusal = refusalOf(request.keyType)
     if (refusal === ErrorCode.NONE && keys.length > 0) await this.#prepare()
     const found: Found[] = []
     for (const key of keys) {
@@ -83,14 +84,12 @@ const messages = new Map<ErrorCode, string>([
   [ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 'transactions are not served by this broker'],
 ])
 
-function refusalOf(keyType: number, apiVersion: number): ErrorCode {
+function refusalOf(keyType: number): ErrorCode {
   if (keyType === KeyType.group) return ErrorCode.NONE
   // Transactions are not served yet; every client takes this one as final, none as "try again".
   if (keyType === KeyType.transaction) return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-  // Share coordinators (version 6) are not served; below that, and for other types, the request makes no sense.
-  return keyType === KeyType.share && apiVersion >= 6
-    ? ErrorCode.COORDINATOR_NOT_AVAILABLE
-    : ErrorCode.INVALID_REQUEST
+  // Share coordinators are not served: Kafka answers the same where share groups are switched off.
+  return ErrorCode.INVALID_REQUEST
 }
 
 function batchAnswer(

@@ -122,6 +122,8 @@ export class SimulatedTime {
   }
 }
 
+const PIECE_BYTES = 40_009
+
 /** `__consumer_offsets` in memory. */
 export class MemoryLog implements CoordinatorLog {
   readonly partitions = new Map<number, Buffer[]>()
@@ -184,7 +186,11 @@ export class MemoryLog implements CoordinatorLog {
   ): Promise<void> {
     await this.#loads
     const batches = this.partitions.get(partitionIndex) ?? []
-    if (batches.length > 0) await visit(Buffer.concat(batches))
+    const all = Buffer.concat(batches)
+    // In pieces that cut batches anywhere.
+    for (let at = 0; at < all.length; at += PIECE_BYTES) {
+      await visit(all.subarray(at, at + PIECE_BYTES))
+    }
   }
 }
 
