@@ -74,6 +74,8 @@ export type Disk = {
   /** Writes beside the target, flushes, renames over it and flushes the folder: readers see the old or the new file. */
   replaceFileSync(path: string, content: Buffer): void
   replaceFile(path: string, content: Buffer): Promise<void>
+  /** Writes beside the target, flushes, renames over it. The new name is durable after `flushFolder`. */
+  writeFile(path: string, content: Buffer): Promise<void>
   /** Makes names created or removed in a folder durable. */
   flushFolderSync(path: string): void
   flushFolder(path: string): Promise<void>

@@ -30,6 +30,7 @@ export const nodeDisk: Disk = {
   removeFolderSync: (path) => fs.rmSync(path, { recursive: true, force: true }),
   replaceFileSync,
   replaceFile,
+  writeFile,
   flushFolderSync(path) {
     const descriptor = fs.openSync(path, 'r')
     try {
@@ -67,10 +68,14 @@ function replaceFileSync(path: string, content: Buffer): void {
 }
 
 async function replaceFile(path: string, content: Buffer): Promise<void> {
+  await writeFile(path, content)
+  await flushFolder(dirname(path))
+}
+
+async function writeFile(path: string, content: Buffer): Promise<void> {
   const temporary = `${path}.tmp`
   await fs.promises.writeFile(temporary, content, { flush: true })
   await fs.promises.rename(temporary, path)
-  await flushFolder(dirname(path))
 }
 
 async function flushFolder(path: string): Promise<void> {

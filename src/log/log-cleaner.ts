@@ -3,6 +3,9 @@ import type { Io } from '../io/io.ts'
 import { type CompactionRange, compact, compactionRangeOf } from './log-compaction.ts'
 import type { PartitionLog } from './partition-log.ts'
 
+/** A look at the logs leaves the event loop after this. */
+const sliceMs = 5
+
 /**
  * Picks the dirtiest log with cleanup.policy=compact, compacts it in a worker thread, and goes on until none is due. One
  * log at a time. A log that cannot be compacted is left alone until the broker restarts.
@@ -29,7 +32,7 @@ export class LogCleaner {
     let rounds = 0
     while (!this.#isStopped) {
       const nowMs = this.#io.brokerClock.nowMs()
-      const next = this.#dirtiest(nowMs)
+      const next = await this.#dirtiest(nowMs)
       if (!next) break
       rounds++
       await this.#clean(next.log, next.range, nowMs)
@@ -37,11 +40,20 @@ export class LogCleaner {
     return rounds
   }
 
-  #dirtiest(nowMs: number): { log: PartitionLog; range: CompactionRange } | undefined {
+  /** Looks at all logs, in slices: one that nobody asked for yet is opened by the look. */
+  async #dirtiest(
+    nowMs: number,
+  ): Promise<{ log: PartitionLog; range: CompactionRange } | undefined> {
     let best: { log: PartitionLog; range: CompactionRange } | undefined
-    for (const log of this.#logs()) {
+    let endMs = this.#io.monotonic.nowMs() + sliceMs
+    for (const log of [...this.#logs()]) {
+      if (this.#isStopped) return undefined
+      if (this.#io.monotonic.nowMs() >= endMs) {
+        await new Promise<void>((resolve) => this.#io.timers.endOfTurn(resolve))
+        endMs = this.#io.monotonic.nowMs() + sliceMs
+      }
       if (!log.config.isCompacted || !log.hasFolder || this.#uncleanable.has(log)) continue
-      if (log.home.isOffline) continue
+      if (log.home.isOffline || log.state === 'closed') continue
       const range = compactionRangeOf(log, nowMs)
       if (range.isDue && (!best || range.dirtyRatio > best.range.dirtyRatio)) best = { log, range }
     }

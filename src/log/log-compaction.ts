@@ -34,6 +34,7 @@ export function compactionRangeOf(log: PartitionLog, nowMs: number): CompactionR
   let endOffset = Math.min(active?.baseOffset ?? 0, log.lastStableOffset)
   let cleanBytes = 0
   let dirtyBytes = 0
+  const hasMaxLag = config.maxCompactionLagMs < Number.MAX_SAFE_INTEGER
   let oldestDirtyMs = Number.MAX_SAFE_INTEGER
   for (const segment of all) {
     if (segment === active || segment.baseOffset >= endOffset) break
@@ -52,7 +53,7 @@ export function compactionRangeOf(log: PartitionLog, nowMs: number): CompactionR
     if (!isDirty) cleanBytes += segment.sizeBytes
     else {
       dirtyBytes += segment.sizeBytes
-      oldestDirtyMs = Math.min(oldestDirtyMs, segment.firstMs)
+      if (hasMaxLag) oldestDirtyMs = Math.min(oldestDirtyMs, segment.firstMs)
     }
   }
   const dirtyRatio = dirtyBytes === 0 ? 0 : dirtyBytes / (cleanBytes + dirtyBytes)

@@ -103,9 +103,10 @@ export class LogFlusher {
     const segments = this.#unflushedSegments().filter((one) => withActive || one !== active)
     log.isFlushing = withActive
     try {
-      log.saveEpochs()
       for (const segment of segments) await this.#flushSegment(segment, segment !== active)
-      if (segments.some((one) => one !== active)) await log.shared.disk.flushFolder(log.folder)
+      // At a stop they may be lost with the power: what they say is found again in the log.
+      if (!this.isClosing) await log.snapshots.flush()
+      await log.saveFolder()
     } catch (error) {
       if (!this.#stopped) log.home.fail(error, 'flush')
       return

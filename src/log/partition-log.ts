@@ -91,6 +91,9 @@ export class PartitionLog {
   #state: LogState = 'unloaded'
   #wasClean: boolean
   #hasFolder: boolean
+  /** Files, or the folder itself, were made since their names were last flushed. */
+  #hasNewNames = false
+  #isNewFolder = false
   #recoveryPoint: number
   #logStartOffset: number
   #logEndOffset = 0
@@ -424,6 +427,7 @@ export class PartitionLog {
     if (before) this.snapshots.write(this.#logEndOffset, this.producers.producers)
     const segment = new Segment(this.shared, this.folder, this.#logEndOffset, nowMs)
     segment.create()
+    this.#hasNewNames = true
     this.segments.push(segment)
     this.#segmentJitterMs = -1
     if (before) this.flusher.flushClosed(this.#logEndOffset)
@@ -440,6 +444,7 @@ export class PartitionLog {
       file.closeSync()
     }
     this.#hasFolder = true
+    this.#isNewFolder = true
   }
 
   /** Called by the home when a turn ends. */
@@ -811,12 +816,24 @@ export class PartitionLog {
 
   // ------------------------------------------------------------------------------------------------ closing
 
-  /** Leader epochs to their file and onto the disk, if they changed. @throws Node's own disk errors */
-  async saveEpochs(): Promise<void> {
-    if (!this.epochs.isDirty || !this.#hasFolder) return
-    this.epochs.isDirty = false
-    const content = encodeEpochs(this.epochs.entries)
-    await this.shared.disk.replaceFile(join(this.folder, leaderEpochFile), content)
+  /**
+   * Leader epochs and names onto the disk, if they changed since the last time.
+   *
+   * @throws Node's own disk errors
+   */
+  async saveFolder(): Promise<void> {
+    if (!this.#hasFolder || !(this.epochs.isDirty || this.#hasNewNames)) return
+    const { disk } = this.shared
+    const isNew = this.#isNewFolder
+    if (this.epochs.isDirty) {
+      this.epochs.isDirty = false
+      const content = encodeEpochs(this.epochs.entries)
+      await disk.writeFile(join(this.folder, leaderEpochFile), content)
+    }
+    this.#hasNewNames = false
+    this.#isNewFolder = false
+    await disk.flushFolder(this.folder)
+    if (isNew) await disk.flushFolder(this.home.path)
   }
 
   /** The log directory was closed: nobody is left waiting, nothing more is written. */

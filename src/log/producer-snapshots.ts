@@ -15,6 +15,8 @@ export class ProducerSnapshots {
   readonly #logger: Logger
   /** Ascending. */
   #offsets: number[] = []
+  /** Written, but not durable yet. */
+  #unflushed: number[] = []
 
   constructor(disk: Disk, folder: string, crc32c: Crc32c, logger: Logger) {
     this.#disk = disk
@@ -59,6 +61,21 @@ export class ProducerSnapshots {
       file.closeSync()
     }
     this.#offsets.push(offset)
+    this.#unflushed.push(offset)
+  }
+
+  /** Makes them durable. One that was removed meanwhile need not be. @throws Node's own disk errors */
+  async flush(): Promise<void> {
+    for (const offset of this.#unflushed.splice(0)) {
+      const path = snapshotPathOf(this.#folder, offset)
+      if (!this.#offsets.includes(offset) || !this.#disk.existsSync(path)) continue
+      const file = this.#disk.openSync(path, 'update')
+      try {
+        await file.flush()
+      } finally {
+        file.closeSync()
+      }
+    }
   }
 
   /** Those behind the log's end: they tell of batches that are gone. */

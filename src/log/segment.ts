@@ -185,15 +185,16 @@ export class Segment {
     if (withIndexes) await this.#flushIndexes()
   }
 
+  /** The offset index need not be durable: a reader sees that it does not fit, and it is built anew. */
   async #flushIndexes(): Promise<void> {
     const { disk } = this.#shared
-    for (const { path } of [this.offsetIndex, this.timeIndex, this.transactionIndex]) {
-      if (!disk.existsSync(path)) continue
-      const file = await disk.open(path, 'write')
+    for (const index of [this.timeIndex, this.transactionIndex]) {
+      if (!disk.existsSync(index.path)) continue
+      const file = await disk.open(index.path, 'update')
       try {
         await file.flush()
       } finally {
-        await file.close()
+        file.closeSync()
       }
     }
   }

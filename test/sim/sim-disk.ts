@@ -335,13 +335,17 @@ export class SimDisk implements Disk {
   }
 
   async replaceFile(path: string, content: Buffer): Promise<void> {
+    await this.writeFile(path, content)
+    await this.flushFolder(dirname(path))
+  }
+
+  async writeFile(path: string, content: Buffer): Promise<void> {
     const file = await this.open(`${path}.tmp`, 'write')
     file.truncateSync(0)
     await file.write([content], 0)
     await file.flush()
     file.closeSync()
     await this.rename(`${path}.tmp`, path)
-    await this.flushFolder(dirname(path))
   }
 
   flushFolderSync(path: string): void {

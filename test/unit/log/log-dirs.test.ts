@@ -15,6 +15,9 @@ import {
   topicId,
 } from './log-fixture.ts'
 
+// The machine may be busy with other work, and its disk slow.
+t.setTimeout(120_000)
+
 const otherId = 'AAAAAAAAAAAAAAAAAAAAAg'
 
 t.test('one broker a folder', async (t) => {
@@ -137,13 +140,13 @@ t.test('a directory that cannot be opened is offline, the others serve', async (
 
 t.test('few files stay open, however many logs there are', async (t) => {
   const io = nodeIo(t)
-  const dirs = await openLogDirs(io, [temporaryFolder(t)])
+  const dirs = await openLogDirs(io, [temporaryFolder(t)], { maxOpenFiles: 20 })
   const before = fs.readdirSync('/proc/self/fd').length
-  for (let index = 0; index < 700; index++) {
+  for (let index = 0; index < 100; index++) {
     const log = follow(dirs.create('many', index, topicId, topicConfig()))
     await append(log, batchOf(io, [record('a', 'b')]))
   }
-  t.ok(fs.readdirSync('/proc/self/fd').length - before < 600)
+  t.ok(fs.readdirSync('/proc/self/fd').length - before < 30)
   for (const log of dirs.all()) t.equal((await readAll(log)).length, 1)
   await dirs.close()
   t.ok(fs.readdirSync('/proc/self/fd').length <= before + 5, 'all are closed')
