@@ -17,7 +17,7 @@ const results = join(root, 'test-results')
 const minuteMs = 60_000
 
 /** A file that takes longer is killed and counts as failed. The limits are for a machine that is busy with other work. */
-const limits = { unit: 3, golden: 3, contract: 5, sim: 15, compat: 25, cluster: 25 }
+const limits = { unit: 3, golden: 3, contract: 5, fuzz: 10, sim: 15, compat: 25, cluster: 25 }
 const longFactor = 6
 
 /** Parts that the other supported versions of Node.js run too. */

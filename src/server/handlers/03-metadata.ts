@@ -27,7 +27,7 @@ export const metadataHandler = defineHandler({
   serve: (request, context) => {
     if (asksForAll(request, context.apiVersion)) return answerAll(request, context)
     if (!isReadable(request, context.apiVersion)) {
-      return refused(request, ErrorCode.INVALID_REQUEST)
+      return refused(request, ErrorCode.INVALID_REQUEST, context)
     }
     const missing = missingTopics(request, context)
     return missing.length === 0
@@ -190,11 +190,16 @@ const unknown = (name: string | null, topicId: string, errorCode: ErrorCode): To
   topicAuthorizedOperations: NO_OPERATIONS,
 })
 
-function refused(request: MetadataRequest, errorCode: ErrorCode): MetadataResponse {
+function refused(
+  request: MetadataRequest,
+  errorCode: ErrorCode,
+  { apiVersion }: HandlerContext,
+): MetadataResponse {
   return {
     brokers: [],
     topics: (request.topics ?? []).map(({ name, topicId }) =>
-      unknown(topicId === ZERO_UUID ? (name ?? '') : name, topicId, errorCode),
+      // Only v12 and later may leave a name out.
+      unknown(apiVersion < 12 ? (name ?? '') : name, topicId, errorCode),
     ),
     errorCode,
   }
