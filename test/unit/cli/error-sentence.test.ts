@@ -1,0 +1,64 @@
+// Goal: whatever goes wrong, a person reads one sentence that says what to do, and a script an exit code.
+import t from 'tap'
+import { LmqError } from '../../../src/base/errors.ts'
+import { sentenceOf, UsageError } from '../../../src/cli/error-sentence.ts'
+import { OutcomeError } from '../../../src/client/outcome-error.ts'
+
+const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
+
+const cases: [string, unknown, RegExp, number][] = [
+  ['usage', new UsageError('give a number'), /^give a number$/, 2],
+  [
+    'nobody there',
+    new LmqError('LMQ_CONNECTION_CLOSED', { address: 'h:1' }, refused),
+    /^cannot reach h:1 \(nothing listens there\): start a broker/,
+    3,
+  ],
+  [
+    'silence',
+    new LmqError('LMQ_REQUEST_TIMED_OUT', { address: 'h:1', api: 'Metadata' }),
+    /^no answer to Metadata from h:1/,
+    3,
+  ],
+  [
+    'port',
+    new LmqError('LMQ_PORT_TAKEN', { host: 'a', port: 5 }),
+    /^port 5 on a is already in use: .*--port/,
+    3,
+  ],
+  ['folder', new LmqError('LMQ_LOG_DIR_TAKEN', { path: '/d' }), /data folder \/d: .*--data/, 3],
+  [
+    'setting',
+    new LmqError('LMQ_CONFIG_INVALID', { key: 'a', value: 'b', source: 'f', reason: 'because' }),
+    /^a=b \(from f\) is not allowed: because$/,
+    2,
+  ],
+  [
+    'unknown setting',
+    new LmqError('LMQ_CONFIG_UNKNOWN', { key: 'a', source: 'set', nearest: 'b', also: ['c=d'] }),
+    /^there is no setting a: did you mean b\?; also wrong: c=d$/,
+    2,
+  ],
+  [
+    'file',
+    new LmqError('LMQ_CONFIG_INVALID', { file: '/f', reason: 'cannot be read' }),
+    /^\/f: cannot be read/,
+    2,
+  ],
+  ['outcome', new OutcomeError(3, 'topic x'), /^topic x: UNKNOWN_TOPIC_OR_PARTITION: see what/, 1],
+  [
+    'outcome without advice',
+    new OutcomeError(42, 'topic x', 'why'),
+    /^topic x: INVALID_REQUEST \(why\)$/,
+    1,
+  ],
+  ['a bug keeps its stack', new TypeError('x is undefined'), /TypeError: x is undefined\n +at /, 1],
+  ['the system', Object.assign(new Error('EACCES: no'), { code: 'EACCES' }), /^EACCES: no$/, 1],
+]
+for (const [name, error, text, exitCode] of cases) {
+  t.test(name, async (t) => {
+    const sentence = sentenceOf(error)
+    t.match(sentence.text, text)
+    t.equal(sentence.exitCode, exitCode)
+  })
+}
