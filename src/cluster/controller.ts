@@ -46,6 +46,8 @@ const emptyBatch = (): Batch => ({ records: [], waiting: [] })
 
 /** A snapshot is due when the entries behind the last one are this large, and twice as large as it. */
 const SNAPSHOT_BYTES = 1024 * 1024
+/** Records encoded without giving others their turn. */
+const SNAPSHOT_SLICE = 500
 const RETRY_MS = 100
 const LONGEST_RETRY_MS = 5_000
 
@@ -69,6 +71,7 @@ export class Controller {
   #index = -1
   #batch: Batch = emptyBatch()
   #committing: Promise<void> | undefined
+  #snapshotting: Promise<void> | undefined
   #snapshotBytes = 0
   #watch: Watch | undefined
   #retry: Timer | undefined
@@ -152,6 +155,7 @@ export class Controller {
     this.#retry?.cancel()
     await this.#campaign
     await this.#committing
+    await this.#snapshotting
     await this.#leadership?.release()
     this.#stepDown(new LmqError('LMQ_SHUTTING_DOWN', {}))
   }
@@ -187,7 +191,7 @@ export class Controller {
   async #commitAll(): Promise<void> {
     while (this.#batch.waiting.length > 0) {
       await this.#commitBatch()
-      await this.#snapshotIfDue()
+      this.#snapshotIfDue()
     }
     this.#committing = undefined
   }
@@ -217,20 +221,39 @@ export class Controller {
     await this.#tail.applied(this.#index)
   }
 
-  /** Taken from this broker's image, which holds what is committed and nothing else, also under a steady load. */
-  async #snapshotIfDue(): Promise<void> {
+  /** Commands go on meanwhile. */
+  #snapshotIfDue(): void {
+    if (this.#closed) return
+    this.#snapshotting ??= this.#snapshot().finally(() => {
+      this.#snapshotting = undefined
+    })
+  }
+
+  /**
+   * Taken from a copy of this broker's image, which holds what is committed and nothing else. A large one is encoded in
+   * slices: ten thousand partitions would hold the event loop for 50 ms.
+   */
+  async #snapshot(): Promise<void> {
     const leadership = this.#leadership
     if (!leadership) return
     try {
       const bytes = await this.#store.bytesSinceSnapshot()
       if (bytes < Math.max(SNAPSHOT_BYTES, 2 * this.#snapshotBytes)) return
-      const { image } = this.#tail
-      const { index } = image
-      const payload = encodeRecords([...image.toRecords()])
+      const image = this.#tail.image.copy()
+      const chunks: Buffer[] = []
+      let slice: MetadataRecord[] = []
+      for (const record of image.toRecords()) {
+        if (slice.push(record) < SNAPSHOT_SLICE) continue
+        chunks.push(encodeRecords(slice))
+        slice = []
+        await new Promise<void>((resolve) => this.#io.timers.endOfTurn(resolve))
+      }
+      chunks.push(encodeRecords(slice))
+      const payload = Buffer.concat(chunks)
       this.#snapshotBytes = payload.length
-      await this.#store.writeSnapshot(leadership, { index, payload })
+      await this.#store.writeSnapshot(leadership, { index: image.index, payload })
     } catch (error) {
-      this.#stepDown(error)
+      if (this.#leadership === leadership) this.#stepDown(error)
     }
   }
 

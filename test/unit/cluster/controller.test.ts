@@ -70,8 +70,9 @@ t.test('snapshots keep the log short, and lead to the same image', async (t) => 
     await cluster.controller.createTopics(one('large', 3_000))
   }
   await cluster.controller.createTopics(one('small'))
-  const { snapshot } = await cluster.store.read(0, 1)
-  t.ok(snapshot, 'there is a snapshot')
+  while (!(await cluster.store.read(0, 1)).snapshot) {
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
   const expected = [...cluster.image.toRecords()].filter(({ kind }) => kind === 'topic')
   await cluster.close()
   cluster = await openCluster(folder)
