@@ -31,8 +31,6 @@ export type LogDirsOptions = {
   /** A directory was closed after a disk error; all of its logs were told already. */
   readonly onDirectoryFailed?: (path: string, error: unknown) => void
   readonly maxTailBytes?: number
-  /** Files of all logs that may be open at the same time. */
-  readonly maxOpenFiles?: number
   /** Segment files held open at once, over all logs. */
   readonly maxOpenFiles?: number
   /**
