@@ -21,6 +21,11 @@ const API_VERSIONS = 18
 
 /** Answers that may be outstanding on one connection before its socket is no longer read. */
 const MAX_OUTSTANDING = 1000
+/**
+ * Bytes of requests that are worked on for one connection; above it no further one starts. Enough to have the next
+ * batches here while some are being written, and little enough that their memory comes back in time to be used again.
+ */
+const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024
 /** While the peer has left more than this unread, no further request of it starts. */
 const MAX_UNSENT_BYTES = 1024 * 1024
 /** Answers of one turn are gathered up to this size, then leave before the turn ends. */
@@ -236,6 +241,7 @@ export class Connection implements ConnectionFacts {
     const waiting = this.#slots.length
     if (waiting > 0) {
       if (key !== PRODUCE || this.#exclusive > 0 || waiting >= MAX_OUTSTANDING) return false
+      if (this.#grantedBytes - this.#gatheringBytes > MAX_OUTSTANDING_BYTES) return false
     }
     const { requestMemory, answerMemory } = this.#around
     if (this.#unsentBytes > 0 && this.#socket.queuedBytes > MAX_UNSENT_BYTES) return false

@@ -60,6 +60,24 @@ const produceFrame = (correlationId: number, acks = 1) =>
     { transactionalId: null, acks, timeoutMs: 1000, topicData: [] },
     { correlationId },
   )
+const largeProduceFrame = (correlationId: number) =>
+  RawClient.frame(
+    produce,
+    7,
+    {
+      transactionalId: null,
+      acks: 1,
+      timeoutMs: 1000,
+      topicData: [
+        {
+          name: 'a',
+          topicId: 'AAAAAAAAAAAAAAAAAAAAAA',
+          partitionData: [{ index: 0, records: Buffer.alloc(1_200_000) }],
+        },
+      ],
+    },
+    { correlationId },
+  )
 const metadataFrame = (correlationId: number, clientId: string | null = 'test') =>
   RawClient.frame(
     metadata,
@@ -295,26 +313,8 @@ t.test('frames wait for memory and get it in turn', async (t) => {
   const { connect, requestMemory } = await openTestListener(t, [handler], {
     budgetBytes: 3 * 1024 * 1024,
   })
-  const large = (correlationId: number) =>
-    RawClient.frame(
-      produce,
-      7,
-      {
-        transactionalId: null,
-        acks: 1,
-        timeoutMs: 1000,
-        topicData: [
-          {
-            name: 'a',
-            topicId: 'AAAAAAAAAAAAAAAAAAAAAA',
-            partitionData: [{ index: 0, records: Buffer.alloc(1_200_000) }],
-          },
-        ],
-      },
-      { correlationId },
-    )
   const clients = await Promise.all([1, 2, 3, 4, 5].map(() => connect()))
-  for (const client of clients) client.socket.write(large(1))
+  for (const client of clients) client.socket.write(largeProduceFrame(1))
   await until(() => held.length === 2, 'two fit')
   await new Promise((resolve) => setTimeout(resolve, 50))
   t.equal(held.length, 2)
@@ -326,6 +326,26 @@ t.test('frames wait for memory and get it in turn', async (t) => {
   for (const client of clients) await client.next()
   t.equal(requestMemory.usedBytes, 0)
 })
+
+t.test(
+  'one connection has a few megabytes in work, and goes on when they are answered',
+  async (t) => {
+    const { held, handler } = heldProduce()
+    const { connect, requestMemory } = await openTestListener(t, [handler])
+    const client = await connect()
+    for (let i = 0; i < 10; i++) client.socket.write(largeProduceFrame(i))
+    await until(() => held.length === 4, 'four make more than 4 MiB')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    t.equal(held.length, 4)
+    for (let i = 0; i < 10; i++) {
+      await until(() => held.length > i, 'the next one starts')
+      t.ok(requestMemory.usedBytes < 8 * 1024 * 1024)
+      held[i]?.reply({ responses: [] })
+      t.equal((await client.next()).readInt32BE(0), i)
+    }
+    t.equal(requestMemory.usedBytes, 0)
+  },
+)
 
 t.test('closing lets requests at work be answered', async (t) => {
   const { held, handler } = heldProduce()
