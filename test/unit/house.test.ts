@@ -82,6 +82,7 @@ const longFiles: Readonly<Record<string, string>> = {}
 const maxFunctionLines = 100
 const longFunctions: Readonly<Record<string, string>> = {}
 
+const declaredIn = new WeakMap<ts.SourceFile, Set<string>>()
 const root = repositoryRoot(import.meta.url)
 const sources = ['src', 'bin'].flatMap((folder) => filesBelow(folder, /\.ts$/))
 const parsed = new Map(sources.map((file) => [file, parse(file)]))
@@ -251,8 +252,6 @@ function isGlobal(node: ts.Identifier): boolean {
   if (ts.isTypeNode(parent) || ts.isQualifiedName(parent)) return false
   return !declaredNames(node.getSourceFile()).has(node.text)
 }
-
-const declaredIn = new WeakMap<ts.SourceFile, Set<string>>()
 
 function declaredNames(source: ts.SourceFile): Set<string> {
   const known = declaredIn.get(source)
