@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Kafka, logLevel } from 'kafkajs'
+import { startBroker } from 'lmq'
+
+/** What is tested: puts an order on a topic. */
+async function placeOrder(kafka, order) {
+  const producer = kafka.producer()
+  await producer.connect()
+  await producer.send({
+    topic: 'orders',
+    messages: [{ key: order.id, value: JSON.stringify(order) }],
+  })
+  await producer.disconnect()
+}
+
+/** The first message of a topic. */
+async function firstMessage(kafka, topic) {
+  const consumer = kafka.consumer({ groupId: 'test' })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  try {
+    return await new Promise((resolve, reject) => {
+      consumer.run({ eachMessage: async ({ message }) => resolve(message) }).catch(reject)
+    })
+  } finally {
+    await consumer.disconnect()
+  }
+}
+
+let broker
+let kafka
+
+before(async () => {
+  broker = await startBroker({ port: 0 })
+  kafka = new Kafka({ brokers: [broker.bootstrap], logLevel: logLevel.NOTHING })
+})
+after(() => broker.stop())
+
+test('an order reaches the topic', async () => {
+  await placeOrder(kafka, { id: 'o-1', amount: 3 })
+
+  const message = await firstMessage(kafka, 'orders')
+  assert.equal(message.key.toString(), 'o-1')
+  assert.deepEqual(JSON.parse(message.value), { id: 'o-1', amount: 3 })
+})

@@ -1,0 +1,62 @@
+// Goal: the examples that need no runner beyond what is installed here pass as they stand. Method: run each in a folder
+// whose `lmq` is this source tree; Jest and Vitest are not installed, so their files are only looked at.
+import { execFile } from 'node:child_process'
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { repositoryRoot } from '../tools/repository-root.ts'
+
+t.setTimeout(120_000)
+
+const root = repositoryRoot(import.meta.url)
+const examples = join(root, 'examples')
+const isSource = import.meta.url.endsWith('.ts')
+const index = new URL(isSource ? '../../src/index.ts' : '../../src/index.js', import.meta.url)
+const loader = isSource ? ['--import', 'tsx'] : []
+
+for (const name of ['node-test', 'tap']) {
+  t.test(name, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'lmq-example-'))
+    t.teardown(() => rm(folder, { recursive: true, force: true }))
+    const lmq = join(folder, 'node_modules', 'lmq')
+    mkdirSync(lmq, { recursive: true })
+    const manifest = { name: 'lmq', type: 'module', exports: './index.js' }
+    writeFileSync(join(lmq, 'package.json'), JSON.stringify(manifest))
+    writeFileSync(join(lmq, 'index.js'), `export * from ${JSON.stringify(index.href)}\n`)
+    for (const library of ['kafkajs', 'tap']) {
+      symlinkSync(join(root, 'node_modules', library), join(folder, 'node_modules', library), 'dir')
+    }
+    for (const file of ['package.json', 'orders.test.js']) {
+      copyFileSync(join(examples, name, file), join(folder, file))
+    }
+    const words = [...loader, join(folder, 'orders.test.js')]
+    const out = await new Promise<string>((resolve) => {
+      execFile(process.execPath, words, { cwd: root }, (error, stdout, stderr) => {
+        resolve(`${error ? `failed: ${stderr}\n` : ''}${stdout}`)
+      })
+    })
+    t.match(out, /ok 1 - an order reaches the topic/)
+    t.notMatch(out, /failed|not ok/)
+  })
+}
+
+t.test('every example says how to run it', async (t) => {
+  const folders = readdirSync(examples, { withFileTypes: true }).filter((each) =>
+    each.isDirectory(),
+  )
+  t.same(folders.map(({ name }) => name).sort(), ['jest', 'node-test', 'tap', 'vitest'])
+  for (const { name } of folders) {
+    t.match(readFileSync(join(examples, name, 'README.md'), 'utf8'), 'npm install && npm test')
+    const manifest = JSON.parse(readFileSync(join(examples, name, 'package.json'), 'utf8'))
+    t.match(manifest, { scripts: { test: String }, dependencies: { lmq: 'file:../..' } })
+  }
+})
