@@ -1,8 +1,10 @@
 import type { Timer } from '../io/io.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
+import type { LogCore } from './log-core.ts'
 import { LogWaiters, type Waiter } from './log-waiters.ts'
-import type { PartitionLog } from './partition-log.ts'
 import type { Segment } from './segment.ts'
+
+const never = Number.MAX_SAFE_INTEGER
 
 /**
  * Makes one log durable, off the event loop. One flush runs at a time and covers all that was written before it began;
@@ -10,7 +12,7 @@ import type { Segment } from './segment.ts'
  * kernel may have dropped the pages and would report success.
  */
 export class LogFlusher {
-  readonly #log: PartitionLog
+  readonly #core: LogCore
   readonly #waiters = new LogWaiters()
   #flushedEndOffset = 0
   #running: Promise<void> | undefined
@@ -21,8 +23,8 @@ export class LogFlusher {
   /** The last flush before the files are closed: the active segment's indexes are saved, too. */
   isClosing = false
 
-  constructor(log: PartitionLog) {
-    this.#log = log
+  constructor(log: LogCore) {
+    this.#core = log
   }
 
   get flushedEndOffset(): number {
@@ -40,11 +42,11 @@ export class LogFlusher {
 
   /** Flushes when `flush.messages` or `flush.ms` say so. */
   noteWritten(): void {
-    const { config } = this.#log
-    const unflushed = this.#log.writtenEndOffset - this.#flushedEndOffset
+    const { config } = this.#core
+    const unflushed = this.#core.writtenEndOffset - this.#flushedEndOffset
     if (unflushed >= config.flushMessages) this.flushSoon()
-    else if (config.flushMs < Number.MAX_SAFE_INTEGER && !this.#timer && !this.#running) {
-      this.#timer = this.#log.shared.io.timers.schedule(config.flushMs, () => {
+    else if (config.flushMs < never && !this.#timer && !this.#running) {
+      this.#timer = this.#core.shared.io.timers.schedule(config.flushMs, () => {
         this.#timer = undefined
         this.flushSoon()
       })
@@ -53,7 +55,7 @@ export class LogFlusher {
 
   /** Closed segments become durable when they are written; recovery need not read them again then. */
   flushClosed(endOffset: number): void {
-    this.#log.whenWritten(endOffset, (errorCode) => {
+    this.#core.whenWritten(endOffset, (errorCode) => {
       if (errorCode === ErrorCode.NONE) this.#begin()
     })
   }
@@ -77,7 +79,7 @@ export class LogFlusher {
       if (this.#isAskedAgain) {
         this.#isAskedAgain = false
         this.#begin()
-      } else if (!this.#stopped && this.#log.writtenEndOffset > this.#flushedEndOffset) {
+      } else if (!this.#stopped && this.#core.writtenEndOffset > this.#flushedEndOffset) {
         this.noteWritten()
       }
     })
@@ -95,11 +97,12 @@ export class LogFlusher {
   }
 
   async #flush(): Promise<void> {
-    const log = this.#log
+    const log = this.#core
     const { active } = log.segments
     const withActive = this.#withActive
     this.#withActive = false
-    const target = withActive ? log.writtenEndOffset : (active?.baseOffset ?? 0)
+    // What is written while this runs may have come after the segment's own flush.
+    const target = Math.min(log.writtenEndOffset, withActive ? never : (active?.baseOffset ?? 0))
     const segments = this.#unflushedSegments().filter((one) => withActive || one !== active)
     log.isFlushing = withActive
     try {
@@ -114,17 +117,14 @@ export class LogFlusher {
       log.isFlushing = false
     }
     if (this.#stopped) return
-    this.#flushedEndOffset = Math.max(
-      this.#flushedEndOffset,
-      Math.min(target, log.writtenEndOffset),
-    )
+    this.#flushedEndOffset = Math.max(this.#flushedEndOffset, target)
     this.#waiters.reached(this.#flushedEndOffset)
-    log.listener.flushed?.(log)
+    log.listener.flushed?.(log.log)
   }
 
   /** A segment that was taken out of the log meanwhile need not become durable. */
   async #flushSegment(segment: Segment, isClosed: boolean): Promise<void> {
-    const { segments } = this.#log
+    const { segments } = this.#core
     if (!segments.has(segment)) return
     try {
       await segment.flush(isClosed || this.isClosing)
@@ -134,7 +134,7 @@ export class LogFlusher {
   }
 
   #unflushedSegments(): Segment[] {
-    const { segments } = this.#log
+    const { segments } = this.#core
     const first = Math.max(0, segments.floorIndex(this.#flushedEndOffset))
     return segments.all.slice(first)
   }

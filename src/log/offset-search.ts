@@ -14,8 +14,8 @@ import {
 import { VarintCursor } from '../protocol/varint.ts'
 import { openBatch } from './batch-recode.ts'
 import { damageAt } from './batch-scan.ts'
-import { damaged, type LogReader, readRange } from './log-reader.ts'
-import type { PartitionLog } from './partition-log.ts'
+import type { LogCore } from './log-core.ts'
+import { damaged, readRange } from './log-reader.ts'
 import type { Segment } from './segment.ts'
 
 export type FoundRecord = { timestamp: number; offset: number; leaderEpoch: number }
@@ -27,8 +27,7 @@ const windowBytes = 256 * 1024
  * each, place in it by the time index, then batch by batch. Nothing when the record is not below `upTo`.
  */
 export async function findByTimestamp(
-  log: PartitionLog,
-  reader: LogReader,
+  log: LogCore,
   timestamp: number,
   upTo: number,
 ): Promise<FoundRecord | undefined> {
@@ -36,7 +35,7 @@ export async function findByTimestamp(
     const hasTimes = segment === log.segments.active || segment.timeIndex.load()
     if (hasTimes && segment.newest.timestamp < timestamp) continue
     const from = Math.max(segment.timeIndex.lookup(timestamp), log.logStartOffset)
-    const found = await firstMatch(log, reader, segment, from, timestamp)
+    const found = await firstMatch(log, segment, from, timestamp)
     if (!found) continue
     return found.offset < upTo ? found : undefined
   }
@@ -44,28 +43,24 @@ export async function findByTimestamp(
 }
 
 /** The first of the records with the largest timestamp. */
-export async function findNewest(
-  log: PartitionLog,
-  reader: LogReader,
-): Promise<FoundRecord | undefined> {
+export async function findNewest(log: LogCore): Promise<FoundRecord | undefined> {
   let newest: Segment | undefined
   for (const segment of log.segments.all) {
     if (!newest || segment.newest.timestamp > newest.newest.timestamp) newest = segment
   }
   if (!newest || newest.newest.timestamp < 0) return undefined
   const { timestamp, offset } = newest.newest
-  return firstMatch(log, reader, newest, offset, timestamp)
+  return firstMatch(log, newest, offset, timestamp)
 }
 
 /** @param fromOffset lies in the first batch to look into, which may hold the record before that offset */
 async function firstMatch(
-  log: PartitionLog,
-  reader: LogReader,
+  log: LogCore,
   segment: Segment,
   fromOffset: number,
   timestamp: number,
 ): Promise<FoundRecord | undefined> {
-  let position = await reader.locate(segment, fromOffset)
+  let position = await log.reader.locate(segment, fromOffset)
   if (position < 0) return undefined
   while (position < segment.writtenBytes) {
     const limit = segment.writtenBytes
@@ -93,7 +88,7 @@ async function firstMatch(
 }
 
 async function matchIn(
-  log: PartitionLog,
+  log: LogCore,
   batch: Buffer,
   timestamp: number,
 ): Promise<FoundRecord | undefined> {

@@ -95,7 +95,7 @@ export class ProducerStates {
    */
   note(b: Buffer, at: number): AbortedTransaction | undefined {
     const producerId = producerIdOf(b, at)
-    if (producerId === NO_PRODUCER_ID) return undefined
+    if (producerId <= NO_PRODUCER_ID) return undefined
     const attributes = attributesOf(b, at)
     if (isControl(attributes)) return this.#noteMarker(b, at)
     const producer = this.#producerOf(producerId)

@@ -22,21 +22,23 @@ const slowWriteMs = 5
  */
 export class WriteQueue {
   readonly #clock: Clock
+  readonly #isFlushing: () => boolean
   readonly #onWritten: (endOffset: number) => void
   readonly #onFailed: (error: unknown) => void
   #groups: Group[] = []
   #isWriting = false
   #lastWriteMs = 0
   #failed = false
-  /** Set while the file is being flushed: a write beside it would wait for the disk. */
-  isFlushing = false
 
+  /** @param isFlushing true while the file is being flushed: a write beside it would wait for the disk */
   constructor(
     clock: Clock,
+    isFlushing: () => boolean,
     onWritten: (endOffset: number) => void,
     onFailed: (error: unknown) => void,
   ) {
     this.#clock = clock
+    this.#isFlushing = isFlushing
     this.#onWritten = onWritten
     this.#onFailed = onFailed
   }
@@ -70,7 +72,7 @@ export class WriteQueue {
   #fitsThisTurn(group: Group): boolean {
     const wasSlow = this.#lastWriteMs >= slowWriteMs
     this.#lastWriteMs = 0
-    return group.sizeBytes < maxSyncBytes && !this.isFlushing && !wasSlow
+    return group.sizeBytes < maxSyncBytes && !this.#isFlushing() && !wasSlow
   }
 
   #writeNow(group: Group): void {

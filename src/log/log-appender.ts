@@ -1,0 +1,174 @@
+import { Codec } from '../io/io.ts'
+import { ErrorCode } from '../protocol/error-code.ts'
+import {
+  assignOffset,
+  attributesOf,
+  BATCH_HEADER_BYTES,
+  codecOf,
+  lastOffsetDeltaOf,
+  maxTimestampOf,
+  NO_PRODUCER_ID,
+  producerIdOf,
+} from '../protocol/record-batch.ts'
+import { checkFrame, checkHeader, checkRecords, refusal } from './batch-check.ts'
+import { recode } from './batch-recode.ts'
+import type { LogCore } from './log-core.ts'
+import { type AppendOptions, type AppendResult, appended, refused } from './log-outcomes.ts'
+import type { Segment } from './segment.ts'
+import { WriteQueue } from './write-queue.ts'
+
+/** Takes batches into one log, in the order of the calls, and brings them to its files. */
+export class LogAppender {
+  readonly #core: LogCore
+  readonly #queue: WriteQueue
+  /** Appends that must wait: batches are being opened, or the log is being truncated. */
+  #gate: Promise<unknown> | undefined
+
+  constructor(core: LogCore) {
+    this.#core = core
+    this.#queue = new WriteQueue(
+      core.shared.io.monotonic,
+      () => core.isFlushing,
+      (endOffset) => core.noteWritten(endOffset),
+      (error) => core.home.fail(error, 'write'),
+    )
+  }
+
+  /** Settles when appends need not wait any more. */
+  get gate(): Promise<unknown> | undefined {
+    return this.#gate
+  }
+
+  append(records: Buffer, options: AppendOptions): AppendResult | Promise<AppendResult> {
+    if (!this.#gate) return this.#hold(this.#appendNow(records, options))
+    return this.#hold(this.#gate.then(() => this.#appendNow(records, options)))
+  }
+
+  /** Later appends wait for an outcome that is not there yet. */
+  #hold(outcome: AppendResult | Promise<AppendResult>): AppendResult | Promise<AppendResult> {
+    if (!(outcome instanceof Promise)) return outcome
+    this.holdAppends(outcome)
+    return outcome
+  }
+
+  /** Appends from now on wait until `work` has settled. */
+  holdAppends(work: Promise<unknown>): void {
+    const open = () => {
+      if (this.#gate === gate) this.#gate = undefined
+    }
+    const gate: Promise<unknown> = work.then(open, open)
+    this.#gate = gate
+  }
+
+  #appendNow(records: Buffer, options: AppendOptions): AppendResult | Promise<AppendResult> {
+    this.#core.open()
+    if (this.#core.state !== 'open') return refused(refusal(ErrorCode.KAFKA_STORAGE_ERROR))
+    if (options.origin === 'coordinator') return this.#commit(records, options)
+    const { crc32c } = this.#core.shared
+    const { config } = this.#core
+    const refusedFor =
+      checkFrame(records, options.produceVersion) ??
+      checkHeader(records, options.produceVersion, config.maxMessageBytes, crc32c)
+    if (refusedFor) return refused(refusedFor)
+    const codec = codecOf(attributesOf(records, 0))
+    const mustRecode = config.codec !== undefined && config.codec !== codec
+    if (mustRecode || (codec !== Codec.none && config.isCompacted)) {
+      return this.#appendOpened(records, options)
+    }
+    const block =
+      codec === Codec.none
+        ? { buffer: records, start: BATCH_HEADER_BYTES, end: records.length }
+        : undefined
+    const bad = checkRecords(records, block, config, options.nowMs, crc32c)
+    return bad ? refused(bad) : this.#commit(records, options)
+  }
+
+  async #appendOpened(records: Buffer, options: AppendOptions): Promise<AppendResult> {
+    const recoded = await recode(records, this.#core.config, options.nowMs, this.#core.shared.io)
+    if (!Buffer.isBuffer(recoded)) return refused(recoded)
+    if (this.#core.state !== 'open') return refused(refusal(ErrorCode.KAFKA_STORAGE_ERROR))
+    return this.#commit(recoded, options)
+  }
+
+  /** The batch is good: from here on everything happens in this turn. */
+  #commit(batch: Buffer, options: AppendOptions): AppendResult {
+    const hasProducer = producerIdOf(batch, 0) !== NO_PRODUCER_ID
+    if (hasProducer && options.origin === 'client') {
+      const earlier = this.#core.producers.findDuplicate(batch, 0)
+      if (earlier) {
+        const { lastOffset, offsetDelta, timestamp } = earlier
+        return appended(lastOffset - offsetDelta, lastOffset, timestamp, true)
+      }
+      const errorCode = this.#core.producers.check(batch, 0)
+      if (errorCode !== ErrorCode.NONE) return refused(refusal(errorCode))
+    }
+    const baseOffset = this.#core.logEndOffset
+    const lastOffset = baseOffset + lastOffsetDeltaOf(batch, 0)
+    assignOffset(batch, 0, baseOffset, options.leaderEpoch)
+    try {
+      this.#place(batch, lastOffset, options.nowMs)
+    } catch (error) {
+      this.#core.home.fail(error, 'append')
+      return refused(refusal(ErrorCode.KAFKA_STORAGE_ERROR))
+    }
+    this.#core.epochs.note(options.leaderEpoch, baseOffset)
+    if (hasProducer) this.#noteProducer(batch)
+    if (this.#core.keepsTail) this.#core.tail.add(batch)
+    return appended(
+      baseOffset,
+      lastOffset,
+      this.#core.config.usesLogAppendTime ? options.nowMs : -1,
+      false,
+    )
+  }
+
+  #noteProducer(batch: Buffer): void {
+    const aborted = this.#core.producers.note(batch, 0)
+    if (aborted) this.#core.segments.active?.transactionIndex.append(aborted)
+  }
+
+  /** Puts a batch at the end of the active segment, or of a new one. @throws Node's own disk errors */
+  #place(batch: Buffer, lastOffset: number, nowMs: number): void {
+    const maxTimestamp = maxTimestampOf(batch, 0)
+    const active = this.#core.segments.active
+    const segment =
+      !active || this.#mustRoll(active, batch.length, lastOffset, maxTimestamp, nowMs)
+        ? this.#core.roll(nowMs)
+        : active
+    const { indexIntervalBytes } = this.#core.config
+    const position = segment.append(batch.length, lastOffset, maxTimestamp, indexIntervalBytes)
+    this.#core.logEndOffset = lastOffset + 1
+    if (this.#queue.add(segment, position, batch, this.#core.logEndOffset)) {
+      this.#core.home.drainAtEndOfTurn(this.#core.log)
+    }
+  }
+
+  #mustRoll(
+    active: Segment,
+    sizeBytes: number,
+    lastOffset: number,
+    maxTimestamp: number,
+    nowMs: number,
+  ): boolean {
+    const { segmentBytes, segmentMs, segmentIndexBytes, segmentJitterMs } = this.#core.config
+    if (this.#core.segmentJitterMs < 0) {
+      const bound = Math.min(segmentJitterMs, segmentMs, 2 ** 31)
+      this.#core.segmentJitterMs = bound > 0 ? this.#core.shared.io.random.int(bound) : 0
+    }
+    const limits = {
+      segmentBytes,
+      segmentMs: segmentMs - this.#core.segmentJitterMs,
+      segmentIndexBytes,
+    }
+    return active.mustRoll({ sizeBytes, lastOffset, maxTimestamp }, limits, nowMs)
+  }
+
+  /** Writes what this turn has gathered. */
+  drain(): void {
+    this.#queue.drain()
+  }
+
+  stop(): void {
+    this.#queue.stop()
+  }
+}
