@@ -8,12 +8,15 @@ import { ErrorCode } from '../protocol/error-code.ts'
 import { Reader } from '../protocol/reader.ts'
 import { inRange } from '../protocol/versions.ts'
 import { Writer } from '../protocol/writer.ts'
+import { AnswerSender } from './answer-sender.ts'
 import type { ApiTable, ServedApi } from './api-table.ts'
 import { outcomeOf } from './error-mapping.ts'
+import { describeOversize } from './foreign-bytes.ts'
 import { FrameReader } from './frame-reader.ts'
 import { type ConnectionFacts, EncodedBody, type HandlerContext, type Services } from './handler.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { Outbox } from './outbox.ts'
+import { plainAddress } from './peer-address.ts'
 import { RequestHeaderReader } from './request-header.ts'
 
 const PRODUCE = 0
@@ -26,11 +29,6 @@ const MAX_OUTSTANDING = 1000
  * batches here while some are being written, and little enough that their memory comes back in time to be used again.
  */
 const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024
-/** While the peer has left more than this unread, no further request of it starts. */
-const MAX_UNSENT_BYTES = 1024 * 1024
-/** Answers of one turn are gathered up to this size, then leave before the turn ends. */
-const MAX_GATHERED_BYTES = 256 * 1024
-
 /** From here on a frame's memory is worth using again. */
 const LARGE_FRAME_BYTES = 64 * 1024
 
@@ -85,10 +83,7 @@ export class Connection implements ConnectionFacts {
   readonly #slots: Slot[] = []
   /** How many of `#slots` are not Produces: 0 or 1. */
   #exclusive = 0
-  /** Encoded answers that leave at the end of this turn. */
-  #outgoing: Buffer[] = []
-  #outgoingBytes = 0
-  #inOutbox = false
+  readonly #sender: AnswerSender
   #advancing = false
   #paused = false
   #finishing = false
@@ -99,8 +94,6 @@ export class Connection implements ConnectionFacts {
   /** Bytes counted in the request budget: requests in work, and a frame that is being gathered. */
   #grantedBytes = 0
   #gatheringBytes = 0
-  /** Bytes counted in the answer budget until the socket drains. */
-  #unsentBytes = 0
   #requestsSeen = 0
   readonly #endListeners = new Set<() => void>()
   /** On the monotonic clock: last time bytes came or left. */
@@ -112,6 +105,7 @@ export class Connection implements ConnectionFacts {
     this.remoteAddress = plainAddress(socket.remoteAddress)
     this.#socket = socket
     this.#around = around
+    this.#sender = new AnswerSender(socket, around, () => this.#sent())
     this.#frames = new FrameReader(around.maxFrameBytes, around.services.io.memory)
     this.lastActiveMs = around.services.io.monotonic.nowMs()
     socket.onClose((error) => this.#forget(error))
@@ -146,7 +140,7 @@ export class Connection implements ConnectionFacts {
 
   /** True while the peer holds memory that others may be waiting for without making progress itself. */
   get holdsMemory(): boolean {
-    return this.#gatheringBytes > 0 || this.#unsentBytes > 0
+    return this.#gatheringBytes > 0 || this.#sender.holdsMemory
   }
 
   onEnd(listener: () => void): void {
@@ -244,13 +238,13 @@ export class Connection implements ConnectionFacts {
       if (this.#grantedBytes - this.#gatheringBytes > MAX_OUTSTANDING_BYTES) return false
     }
     const { requestMemory, answerMemory } = this.#around
-    if (this.#unsentBytes > 0 && this.#socket.queuedBytes > MAX_UNSENT_BYTES) return false
+    if (this.#sender.isCongested) return false
     // A gathered frame is counted already; one within a chunk is about to be.
     if (this.#gatheringBytes === 0 && requestMemory.exhausted && this.#grantedBytes > 0) {
       requestMemory.wait(this.#advance)
       return false
     }
-    if (answerMemory.exhausted && this.#outgoingBytes + this.#unsentBytes === 0) {
+    if (answerMemory.exhausted && this.#sender.isClear) {
       answerMemory.wait(this.#advance)
       return false
     }
@@ -460,57 +454,27 @@ export class Connection implements ConnectionFacts {
       if (slot.served.api.key !== PRODUCE) this.#exclusive--
       this.#grantedBytes -= slot.requestBytes
       this.#around.requestMemory.give(slot.requestBytes)
-      if (slot.chunks !== undefined) this.#queue(slot.chunks)
+      if (slot.chunks !== undefined) this.#sender.add(slot.chunks)
       slot = slots[0]
     }
     if (this.#finishing) this.#endWhenDone()
     else this.#advance()
   }
 
-  #queue(chunks: Buffer[]): void {
-    for (const chunk of chunks) this.#outgoingBytes += chunk.length
-    if (this.#outgoing.length === 0) this.#outgoing = chunks
-    else for (const chunk of chunks) this.#outgoing.push(chunk)
-    if (this.#outgoingBytes > MAX_GATHERED_BYTES) this.#send()
-    if (this.#inOutbox) return
-    this.#inOutbox = true
-    this.#around.outbox.add(this)
-  }
-
-  /** Sends what is ready. Called by the outbox at the end of a turn. */
-  flush(): void {
-    this.#inOutbox = false
-    if (this.#closed) return
-    if (this.#outgoingBytes > 0) this.#send()
-    if (this.#finishing) this.#endWhenDone()
-  }
-
-  #send(): void {
-    const chunks = this.#outgoing
-    this.#around.metrics.bytesSent += this.#outgoingBytes
-    this.#outgoing = []
-    this.#outgoingBytes = 0
-    const drained = this.#socket.write(chunks)
+  #sent(): void {
     this.lastActiveMs = this.#around.services.io.monotonic.nowMs()
-    if (!drained) this.#countUnsent(this.#socket.queuedBytes)
-  }
-
-  #countUnsent(unsentBytes: number): void {
-    const change = unsentBytes - this.#unsentBytes
-    this.#unsentBytes = unsentBytes
-    if (change > 0) this.#around.answerMemory.take(change)
-    else if (change < 0) this.#around.answerMemory.give(-change)
+    if (this.#finishing) this.#endWhenDone()
   }
 
   #drained(): void {
     if (this.#closed) return
     this.lastActiveMs = this.#around.services.io.monotonic.nowMs()
-    this.#countUnsent(0)
+    this.#sender.drained()
     this.#advance()
   }
 
   #endWhenDone(): void {
-    if (this.#closed || this.#slots.length > 0 || this.#inOutbox) return
+    if (this.#closed || this.#slots.length > 0 || !this.#sender.isIdle) return
     this.#end()
   }
 
@@ -547,7 +511,7 @@ export class Connection implements ConnectionFacts {
   #close(reason: string): void {
     if (this.#closed) return
     this.#around.logger.debug({ connection: this.id, reason }, 'closing a connection')
-    this.flush()
+    this.#sender.flush()
     this.#release()
     this.#end()
   }
@@ -577,13 +541,10 @@ export class Connection implements ConnectionFacts {
     requestMemory.stopWaiting(this.#advance)
     answerMemory.stopWaiting(this.#advance)
     this.#slots.length = 0
-    this.#outgoing = []
-    this.#outgoingBytes = 0
     requestMemory.give(this.#grantedBytes)
     this.#grantedBytes = 0
     this.#gatheringBytes = 0
-    answerMemory.give(this.#unsentBytes)
-    this.#unsentBytes = 0
+    this.#sender.stop()
     this.#tellEnd()
   }
 
@@ -594,25 +555,4 @@ export class Connection implements ConnectionFacts {
     if (error) this.#around.logger.debug({ connection: this.id, error }, 'a connection broke')
     this.#around.onClosed(this)
   }
-}
-
-/** IPv4 mapped into IPv6 is shown, and counted, as IPv4. */
-export function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address
-}
-
-/** Says what probably speaks when the first four bytes are no frame size. */
-function describeOversize(frameBytes: number, maxFrameBytes: number): string {
-  const text = String.fromCharCode(
-    (frameBytes >>> 24) & 0xff,
-    (frameBytes >>> 16) & 0xff,
-    (frameBytes >>> 8) & 0xff,
-    frameBytes & 0xff,
-  )
-  if (frameBytes >>> 16 === 0x1603) return 'a TLS client speaks to a plaintext listener'
-  if (/^(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN|HTTP|PRI )$/.test(text)) {
-    return 'an HTTP client speaks to the Kafka port'
-  }
-  if (/^[\x20-\x7e\r\n\t]{4}$/.test(text)) return 'plain text was sent to the Kafka port'
-  return `frame size ${frameBytes} is above socket.request.max.bytes (${maxFrameBytes})`
 }

@@ -130,7 +130,8 @@ export class FetchAttempt {
     // What was found stays of interest until it is answered; a partition with nothing new is heard of again when it
     // moves.
     for (const [entry, answer] of this.#answers) {
-      if (answer.recordBytes > 0 || this.#hasNews(entry, answer)) this.#list.enqueue(entry)
+      const isWanted = answer.recordBytes > 0 || answer.isHungry || this.#hasNews(entry, answer)
+      if (isWanted) this.#list.enqueue(entry)
     }
     if (!this.#waiting) this.#wait()
     if (this.#lookAgain) this.#read()
@@ -180,6 +181,7 @@ export class FetchAttempt {
     let partitions: PartitionAnswer[] = []
     let last: FetchEntry | undefined
     const leaders = new Set<number>()
+    if (!this.#kind.full) this.#putHungryFirst()
     for (const [entry, answer] of this.#reported()) {
       if (last === undefined || last.topic !== entry.topic || last.topicId !== entry.topicId) {
         partitions = []
@@ -221,12 +223,18 @@ export class FetchAttempt {
     }
   }
 
+  /** Who got nothing, because others filled the answer, is served before them by the session's next request. */
+  #putHungryFirst(): void {
+    for (const [entry, answer] of this.#answers) if (answer.isHungry) this.#list.enqueue(entry)
+  }
+
   /** Notes what the client knows now, and what must be looked at again by the next request of the session. */
   #settle(entry: FetchEntry, answer: PartitionAnswer, leaders: Set<number>): void {
     if (answer.errorCode === ErrorCode.NONE) {
       entry.sentHighWatermark = answer.highWatermark
       entry.sentLogStartOffset = answer.logStartOffset
-      if (answer.recordBytes > 0 || answer.divergingEpoch !== undefined) this.#list.enqueue(entry)
+      const isWanted = answer.recordBytes > 0 || answer.isHungry || answer.divergingEpoch
+      if (isWanted) this.#list.enqueue(entry)
       return
     }
     // Clients before v6 do not know the code (FetchRequest v6 notes in KIP-112).

@@ -18,6 +18,8 @@ export type PartitionAnswer = {
   records: Buffer | readonly Buffer[]
   /** Size of `records`. */
   recordBytes: number
+  /** There are records for the reader that did not fit: it must be looked at again, although nothing moved. */
+  isHungry: boolean
 }
 
 const NO_RECORDS = Buffer.alloc(0)
@@ -51,7 +53,9 @@ export function readEntry(
   const maxBytes = Math.min(entry.maxBytes, room)
   const visible = readCommitted ? partition.lastStableOffset : partition.highWatermark
   if (fetchOffset >= visible || (maxBytes <= 0 && !first)) {
-    return withState(entry, partition, NO_RECORDS, 0, readCommitted ? [] : null)
+    const answer = withState(entry, partition, NO_RECORDS, 0, readCommitted ? [] : null)
+    answer.isHungry = fetchOffset < visible
+    return answer
   }
   const read = partition.read(fetchOffset, Math.max(0, maxBytes), {
     readCommitted,
@@ -94,7 +98,10 @@ function toAnswer(
   metrics.bytesOut += result.sizeBytes
   services.topicMetrics.total.bytesOut += result.sizeBytes
   const { records, sizeBytes, abortedTransactions } = result
-  return withState(entry, partition, records, sizeBytes, abortedTransactions)
+  const answer = withState(entry, partition, records, sizeBytes, abortedTransactions)
+  // Only what is visible is read: without a batch, the first one was too large for what room was left.
+  answer.isHungry = sizeBytes === 0
+  return answer
 }
 
 function withState(
@@ -115,6 +122,7 @@ function withState(
     abortedTransactions,
     records,
     recordBytes,
+    isHungry: false,
   }
 }
 
@@ -136,6 +144,7 @@ function failed(entry: FetchEntry, errorCode: ErrorCode): PartitionAnswer {
     abortedTransactions: null,
     records: NO_RECORDS,
     recordBytes: 0,
+    isHungry: false,
   }
 }
 

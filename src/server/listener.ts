@@ -1,11 +1,12 @@
 import type { Server, Socket, Timer } from '../io/io.ts'
 import { ListenerMetrics } from '../metrics/request-metrics.ts'
 import type { ApiTable } from './api-table.ts'
-import { Connection, type ConnectionSurroundings, plainAddress } from './connection.ts'
+import { Connection, type ConnectionSurroundings } from './connection.ts'
 import type { ConnectionLimits } from './connection-limits.ts'
 import type { Services } from './handler.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { Outbox } from './outbox.ts'
+import { plainAddress } from './peer-address.ts'
 import { RateLimitedLog } from './rate-limited-log.ts'
 
 /** A connection that is ending has this long to take what is queued for it. */

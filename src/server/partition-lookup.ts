@@ -32,7 +32,9 @@ export function findPartitionById(
 
 /** Compares the leader epoch that a client knows with the broker's (KIP-320); -1 is not checked. */
 export function leaderEpochError(partition: Partition, currentLeaderEpoch: number): ErrorCode {
-  if (currentLeaderEpoch < 0 || currentLeaderEpoch === partition.leaderEpoch) return ErrorCode.NONE
+  if (currentLeaderEpoch === -1 || currentLeaderEpoch === partition.leaderEpoch) {
+    return ErrorCode.NONE
+  }
   return currentLeaderEpoch < partition.leaderEpoch
     ? ErrorCode.FENCED_LEADER_EPOCH
     : ErrorCode.UNKNOWN_LEADER_EPOCH

@@ -79,6 +79,8 @@ function startIncremental(
   // Two requests of one session at a time come only from a client that gave the first one up.
   session.hurry?.()
   if (session.hurry !== undefined) return reply(sessionError(ErrorCode.INVALID_FETCH_SESSION_EPOCH))
+  putAll(session.list, request, usesTopicIds)
+  // What is both asked for and forgotten is forgotten.
   for (const topic of request.forgottenTopicsData) {
     const name = usesTopicIds ? '' : topic.topic
     const topicId = usesTopicIds ? topic.topicId : ZERO_UUID
@@ -86,7 +88,6 @@ function startIncremental(
       session.list.forget({ topic: name, topicId, partitionIndex })
     }
   }
-  putAll(session.list, request, usesTopicIds)
   const isEmpty = session.list.size === 0
   if (isEmpty) fetchSessions.remove(session.id)
   const kind = { full: false, sessionId: isEmpty ? NO_SESSION : session.id }
@@ -110,7 +111,8 @@ function putAll(list: FetchList, request: FetchRequest, usesTopicIds: boolean): 
         partitionIndex: wish.partition,
         fetchOffset: wish.fetchOffset,
         maxBytes: wish.partitionMaxBytes,
-        currentLeaderEpoch: wish.currentLeaderEpoch,
+        // Here every negative epoch counts as none.
+        currentLeaderEpoch: Math.max(-1, wish.currentLeaderEpoch),
         lastFetchedEpoch: wish.lastFetchedEpoch,
       })
     }

@@ -42,8 +42,12 @@ export const listOffsetsHandler = defineHandler({
   serve: (request, context) => {
     if (isBroker(request.replicaId)) return refused(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     let waiting = false
-    const topics = request.topics.map(({ name, partitions }) => {
-      const seen = new Map<number, PartitionAnswer | Promise<PartitionAnswer>>()
+    const topics = new Map<string, Map<number, PartitionAnswer | Promise<PartitionAnswer>>>()
+    for (const { name, partitions } of request.topics) {
+      // Topics without partitions do not appear in the answer.
+      if (partitions.length === 0) continue
+      const seen = topics.get(name) ?? new Map()
+      topics.set(name, seen)
       for (const wish of partitions) {
         const { partitionIndex } = wish
         const answer = seen.has(partitionIndex)
@@ -52,10 +56,10 @@ export const listOffsetsHandler = defineHandler({
         if (answer instanceof Promise) waiting = true
         seen.set(partitionIndex, answer)
       }
-      return { name, partitions: [...seen.values()] }
-    })
+    }
+    const answers = [...topics].map(([name, seen]) => ({ name, partitions: [...seen.values()] }))
     // Only by-time lookups that the disk has to answer make a promise.
-    return waiting ? settle(topics) : { topics: topics as ReadyTopic[] }
+    return waiting ? settle(answers) : { topics: answers as ReadyTopic[] }
   },
   refuse: refused,
 })

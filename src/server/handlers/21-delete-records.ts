@@ -34,13 +34,13 @@ export const deleteRecordsHandler = defineHandler({
   }),
 })
 
-/** A partition that comes twice counts once, with the last offset. */
+/** A partition that comes twice counts once, with the last offset; a topic without partitions not at all. */
 function onceEach(topics: RequestOf<typeof deleteRecords>['topics']) {
   const byName = new Map<string, Map<number, number>>()
   for (const { name, partitions } of topics) {
     const offsets = byName.get(name) ?? new Map<number, number>()
     for (const { partitionIndex, offset } of partitions) offsets.set(partitionIndex, offset)
-    byName.set(name, offsets)
+    if (offsets.size > 0) byName.set(name, offsets)
   }
   return [...byName].map(([name, offsets]) => ({ name, offsets }))
 }

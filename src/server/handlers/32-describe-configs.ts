@@ -118,7 +118,7 @@ function describe(
 
 /** @param orElse what Kafka's sentence says between the id expected and the one received */
 function refusalOfBroker(name: string, brokerId: number, orElse: string): Refused | undefined {
-  if (!/^[+-]?\d{1,10}$/.test(name)) {
+  if (!/^[+-]?\d{1,10}$/.test(name) || Number(name) !== (Number(name) | 0)) {
     return invalid(`Broker id must be an integer, but it is: ${name}`)
   }
   if (Number(name) === brokerId) return undefined

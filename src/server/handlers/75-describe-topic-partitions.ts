@@ -114,7 +114,8 @@ function unknown(name: string): TopicAnswer {
     refusalOfTopicName(name) === undefined
       ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
       : ErrorCode.INVALID_TOPIC_EXCEPTION
-  return refusedTopic(name, errorCode, isInternalTopic(name))
+  const topicAuthorizedOperations = allTopicOperations
+  return { ...refusedTopic(name, errorCode, isInternalTopic(name)), topicAuthorizedOperations }
 }
 
 const refusedTopic = (name: string, errorCode: ErrorCode, isInternal: boolean): TopicAnswer => ({

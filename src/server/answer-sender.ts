@@ -1,0 +1,104 @@
+import type { Socket } from '../io/io.ts'
+import type { ListenerMetrics } from '../metrics/request-metrics.ts'
+import type { MemoryBudget } from './memory-budget.ts'
+import type { Outbox } from './outbox.ts'
+
+/** While the peer has left more than this unread, no further request of it starts. */
+const MAX_UNSENT_BYTES = 1024 * 1024
+/** Answers of one turn are gathered up to this size, then leave before the turn ends. */
+const MAX_GATHERED_BYTES = 256 * 1024
+
+/** The answers of one connection on their way out: gathered for one write a turn, counted until the peer took them. */
+export class AnswerSender {
+  readonly #socket: Socket
+  readonly #outbox: Outbox
+  readonly #memory: MemoryBudget
+  readonly #metrics: ListenerMetrics
+  readonly #onSent: () => void
+  /** Leaves at the end of this turn. */
+  #gathered: Buffer[] = []
+  #gatheredBytes = 0
+  #inOutbox = false
+  /** Counted in the budget until the socket drains. */
+  #unsentBytes = 0
+  #isStopped = false
+
+  /** @param onSent called after each gathered write, or when there was nothing left to write */
+  constructor(
+    socket: Socket,
+    shared: { outbox: Outbox; answerMemory: MemoryBudget; metrics: ListenerMetrics },
+    onSent: () => void,
+  ) {
+    this.#socket = socket
+    this.#outbox = shared.outbox
+    this.#memory = shared.answerMemory
+    this.#metrics = shared.metrics
+    this.#onSent = onSent
+  }
+
+  /** Nothing waits for the end of the turn. */
+  get isIdle(): boolean {
+    return !this.#inOutbox
+  }
+
+  /** The peer has not taken everything yet. */
+  get holdsMemory(): boolean {
+    return this.#unsentBytes > 0
+  }
+
+  /** The peer lags so far behind that it gets no more before it has read. */
+  get isCongested(): boolean {
+    return this.#unsentBytes > 0 && this.#socket.queuedBytes > MAX_UNSENT_BYTES
+  }
+
+  /** Everything that was answered has been taken: another answer would be the only one that waits. */
+  get isClear(): boolean {
+    return this.#gatheredBytes + this.#unsentBytes === 0
+  }
+
+  add(chunks: Buffer[]): void {
+    for (const chunk of chunks) this.#gatheredBytes += chunk.length
+    if (this.#gathered.length === 0) this.#gathered = chunks
+    else for (const chunk of chunks) this.#gathered.push(chunk)
+    if (this.#gatheredBytes > MAX_GATHERED_BYTES) this.#send()
+    if (this.#inOutbox) return
+    this.#inOutbox = true
+    this.#outbox.add(this)
+  }
+
+  /** Sends what is ready. Called by the outbox at the end of a turn. */
+  flush(): void {
+    this.#inOutbox = false
+    if (this.#isStopped) return
+    if (this.#gatheredBytes > 0) this.#send()
+    this.#onSent()
+  }
+
+  /** The socket took everything. */
+  drained(): void {
+    if (!this.#isStopped) this.#countUnsent(0)
+  }
+
+  /** Gives the budget back; what is not sent yet is dropped. */
+  stop(): void {
+    this.#isStopped = true
+    this.#gathered = []
+    this.#gatheredBytes = 0
+    this.#countUnsent(0)
+  }
+
+  #send(): void {
+    const chunks = this.#gathered
+    this.#metrics.bytesSent += this.#gatheredBytes
+    this.#gathered = []
+    this.#gatheredBytes = 0
+    if (!this.#socket.write(chunks)) this.#countUnsent(this.#socket.queuedBytes)
+  }
+
+  #countUnsent(unsentBytes: number): void {
+    const change = unsentBytes - this.#unsentBytes
+    this.#unsentBytes = unsentBytes
+    if (change > 0) this.#memory.take(change)
+    else if (change < 0) this.#memory.give(-change)
+  }
+}
