@@ -166,6 +166,63 @@ t.test('max.compaction.lag.ms makes a log due that is clean enough', async (t) =
   t.equal((await readAll(w.log)).length, 2)
 })
 
+t.test('aborted records go at once, markers when nothing of theirs is left', async (t) => {
+  const w = await world(t)
+  const nowMs = w.io.brokerClock.nowMs()
+  const write = async (key: string | null, options: object) => {
+    const records = [
+      key === null
+        ? {
+            key: Buffer.from([0, 0, 0, (options as { type: number }).type]),
+            value: Buffer.alloc(6),
+            timestamp: nowMs,
+          }
+        : record(key, 'x', nowMs),
+    ]
+    const batch = batchOf(w.io, records, { transactional: true, producerEpoch: 0, ...options })
+    await append(w.log, batch, { nowMs, origin: 'coordinator' })
+  }
+  const abort = { control: true, type: 0 }
+  const commit = { control: true, type: 1 }
+  await put(w, [['a', 'kept']])
+  await write('a', { producerId: 1, baseSequence: 0 })
+  await write('b', { producerId: 2, baseSequence: 0 })
+  await write(null, { producerId: 1, ...abort })
+  t.equal(w.log.lastStableOffset, 2, 'producer 2 holds readers back')
+  await write(null, { producerId: 2, ...commit })
+  t.equal(w.log.lastStableOffset, 5)
+  t.match(w.log.abortedTransactions(0, 5), [{ producerId: 1, firstOffset: 1, lastOffset: 3 }])
+  for (const producerId of [1, 2]) await write('other', { producerId, baseSequence: 1 })
+  for (const producerId of [1, 2]) await write(null, { producerId, ...commit })
+  roll(w)
+  await put(w, [['z', '1']])
+  await w.dirs.applyCompaction()
+  const state = (await readAll(w.log)).map(({ key, value }) => `${key}=${value}`)
+  t.same(state, ['a=kept', 'b=x', 'other=x', 'z=1'])
+  t.same(w.log.abortedTransactions(0, 10), [
+    { producerId: 1, firstOffset: 1, lastOffset: 3, lastStableOffset: 2 },
+  ])
+  // Now nothing of the aborted one is left: its marker gets a horizon, then it goes, and its index entry with it.
+  for (let round = 0; round < 2; round++) {
+    w.io.brokerClock.advance(10_001)
+    roll(w)
+    await put(w, [['z', String(round)]])
+    await w.dirs.applyCompaction()
+  }
+  t.same(w.log.abortedTransactions(0, 10), [])
+  const { records } = await w.log.read(0, 1_000_000, {
+    upTo: w.log.writtenEndOffset,
+    minOneBatch: true,
+  })
+  const offsets = new Set<number>()
+  for (const part of records) {
+    for (let at = 0; at < part.length; at += batchSizeOf(part, at))
+      offsets.add(baseOffsetOf(part, at))
+  }
+  t.notOk(offsets.has(3), 'the abort marker is gone')
+  t.ok(offsets.has(4), 'the marker of a record that is still there is not')
+})
+
 t.test('compressed batches are opened and closed again', async (t) => {
   const w = await world(t, { 'compression.type': 'gzip' })
   for (let index = 0; index < 20; index++) {
