@@ -140,7 +140,7 @@ function refusalOfBrokerName(
   brokerId: number,
   word: 'broker' | 'node',
 ): Outcome | undefined {
-  if (!/^[+-]?\d{1,10}$/.test(name)) {
+  if (!/^[+-]?\d{1,10}$/.test(name) || Number(name) !== (Number(name) | 0)) {
     return refuse(ErrorCode.INVALID_REQUEST, `Node id must be an integer, but it is: ${name}`)
   }
   if (Number(name) === brokerId) return undefined

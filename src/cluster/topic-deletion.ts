@@ -23,7 +23,12 @@ export function decideDeleteTopics(
   const keyOf = ({ name, topicId }: (typeof topics)[number]) => name ?? `id ${topicId}`
   for (const topic of topics) times.set(keyOf(topic), (times.get(keyOf(topic)) ?? 0) + 1)
   const told = new Set<string>()
-  const deleted = new Set<string>()
+  const ids = new Set(topics.map(({ topicId }) => topicId))
+  const namedToo = new Set<string>()
+  for (const { name } of topics) {
+    const topicId = name === null ? undefined : image.topic(name)?.topicId
+    if (topicId !== undefined && ids.has(topicId)) namedToo.add(topicId)
+  }
   for (const asked of topics) {
     const { name, topicId } = asked
     const wrong = refusalOfReference(asked, times.get(keyOf(asked)) as number)
@@ -36,12 +41,13 @@ export function decideDeleteTopics(
     const topic = name === null ? image.topicById(topicId) : image.topic(name)
     if (!topic) {
       answer.push({ ...unknownTopic(name), name, topicId })
-    } else if (deleted.has(topic.topicId)) {
+    } else if (namedToo.has(topic.topicId)) {
+      // Told once, and not deleted.
+      if (name === null) continue
       const message = 'The provided topic name maps to an ID that was already supplied.'
       const outcome = refuse(ErrorCode.INVALID_REQUEST, message)
       answer.push({ ...outcome, name: topic.name, topicId: topic.topicId })
     } else {
-      deleted.add(topic.topicId)
       records.push({ kind: 'removeTopic', topicId: topic.topicId })
       answer.push({ ...success, name: topic.name, topicId: topic.topicId })
       const facts = { topic: topic.name, topicId: topic.topicId }
