@@ -1,10 +1,11 @@
-import { coordinatorSettings } from './broker-coordinator-settings.ts'
+import { groupCoordinatorSettings } from './broker-group-settings.ts'
 import { logSettings } from './broker-log-settings.ts'
 import { quorumSettings } from './broker-quorum-settings.ts'
 import { quotaSettings } from './broker-quota-settings.ts'
 import { securitySettings } from './broker-security-settings.ts'
 import { serverSettings } from './broker-server-settings.ts'
 import { tieredSettings } from './broker-tiered-settings.ts'
+import { transactionSettings } from './broker-transaction-settings.ts'
 import { type ConfigOf, defineConfig } from './define-config.ts'
 import { withDevelopmentDefaults } from './development-defaults.ts'
 import { lmqSettings } from './lmq-settings.ts'
@@ -14,7 +15,8 @@ export const brokerSettings = defineConfig(
   withDevelopmentDefaults({
     ...logSettings,
     ...serverSettings,
-    ...coordinatorSettings,
+    ...groupCoordinatorSettings,
+    ...transactionSettings,
     ...quotaSettings,
     ...quorumSettings,
     ...securitySettings,

@@ -54,7 +54,6 @@ export const logSettings = {
   'log.cleaner.io.buffer.load.factor': double({
     default: 0.9,
     update: 'cluster-wide',
-    used: false,
     about: "Fill factor of the cleaner's map of keys.",
   }),
   'log.cleaner.io.buffer.size': int({
@@ -67,7 +66,6 @@ export const logSettings = {
   'log.cleaner.io.max.bytes.per.second': double({
     default: Number.MAX_VALUE,
     update: 'cluster-wide',
-    used: false,
     about: 'Limit on the bytes that compaction reads and writes in a second.',
   }),
   'log.cleaner.max.compaction.lag.ms': duration({

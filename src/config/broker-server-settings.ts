@@ -144,7 +144,6 @@ export const serverSettings = {
     default: INT_MAX,
     min: 0,
     update: 'cluster-wide',
-    used: false,
     about: 'New connections a second.',
   }),
   'max.connections': int({

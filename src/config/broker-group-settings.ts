@@ -1,21 +1,7 @@
-import { bool, bytes, duration, INT_MAX, int, list, oneOf, short } from './setting.ts'
+import { bytes, duration, INT_MAX, int, list, oneOf, short } from './setting.ts'
 
-/** The coordinators: groups, committed offsets, transactions, share groups. Names, types, defaults, bounds and update modes are Kafka 4.3's. */
-export const coordinatorSettings = {
-  'add.partitions.to.txn.retry.backoff.max.ms': duration({
-    type: 'int',
-    default: 100,
-    min: 0,
-    used: false,
-    about: 'Longest pause when verifying a transaction is tried again.',
-  }),
-  'add.partitions.to.txn.retry.backoff.ms': duration({
-    type: 'int',
-    default: 20,
-    min: 1,
-    used: false,
-    about: 'Pause when verifying a transaction is tried again.',
-  }),
+/** Groups and what they commit. Names, types, defaults, bounds and update modes are Kafka 4.3's. */
+export const groupCoordinatorSettings = {
   'group.consumer.assignment.interval.ms': duration({
     type: 'int',
     default: 1000,
@@ -102,7 +88,6 @@ export const coordinatorSettings = {
     type: 'int',
     default: -1,
     min: -1,
-    used: false,
     about:
       'Time for which the group coordinator gathers records before it appends them. -1: it decides.',
   }),
@@ -433,166 +418,5 @@ export const coordinatorSettings = {
     default: 104_857_600,
     min: 1,
     about: 'Segment size of __consumer_offsets when it is created.',
-  }),
-  'producer.id.expiration.check.interval.ms': duration({
-    type: 'int',
-    default: 600_000,
-    min: 1,
-    internal: true,
-    about: 'How often idempotent producers that are silent for too long are looked for.',
-  }),
-  'producer.id.expiration.ms': duration({
-    type: 'int',
-    default: 86_400_000,
-    min: 1,
-    update: 'cluster-wide',
-    about: 'Time after its last write at which a partition forgets an idempotent producer.',
-  }),
-  'share.coordinator.append.linger.ms': duration({
-    type: 'int',
-    default: -1,
-    min: -1,
-    used: false,
-    about:
-      'Time for which the share coordinator gathers records before it appends them. -1: it decides.',
-  }),
-  'share.coordinator.cached.buffer.max.bytes': bytes({
-    type: 'int',
-    default: 1_048_588,
-    min: 524_288,
-    update: 'cluster-wide',
-    used: false,
-    about: 'Largest buffer that the share coordinator keeps for the next append.',
-  }),
-  'share.coordinator.load.buffer.size': int({
-    default: 5_242_880,
-    min: 1,
-    used: false,
-    about: 'Bytes read at once when a partition of __share_group_state is loaded.',
-  }),
-  'share.coordinator.snapshot.update.records.per.snapshot': int({
-    default: 500,
-    min: 0,
-    max: 500,
-    used: false,
-    about: "Updates between two snapshots of a share partition's state.",
-  }),
-  'share.coordinator.state.topic.compression.codec': int({
-    default: 0,
-    used: false,
-    about: 'Codec number of batches in __share_group_state.',
-  }),
-  'share.coordinator.state.topic.min.isr': short({
-    default: 2,
-    min: 1,
-    used: false,
-    about: 'min.insync.replicas of __share_group_state.',
-  }),
-  'share.coordinator.state.topic.num.partitions': int({
-    default: 50,
-    min: 1,
-    used: false,
-    about: 'Partitions of __share_group_state when it is created.',
-  }),
-  'share.coordinator.state.topic.replication.factor': short({
-    default: 3,
-    min: 1,
-    used: false,
-    about: 'Replicas of __share_group_state when it is created.',
-  }),
-  'share.coordinator.state.topic.segment.bytes': bytes({
-    type: 'int',
-    default: 104_857_600,
-    min: 1,
-    used: false,
-    about: 'Segment size of __share_group_state when it is created.',
-  }),
-  'share.coordinator.threads': int({
-    default: 1,
-    min: 1,
-    used: false,
-    about: 'Threads of the share coordinator.',
-  }),
-  'share.coordinator.write.timeout.ms': duration({
-    type: 'int',
-    default: 5000,
-    min: 1,
-    used: false,
-    about: 'Longest wait for a write of the share coordinator.',
-  }),
-  'share.fetch.purgatory.purge.interval.requests': int({
-    default: 1000,
-    used: false,
-    about: "Purge interval of Kafka's purgatory for ShareFetch.",
-  }),
-  'transaction.abort.timed.out.transaction.cleanup.interval.ms': duration({
-    type: 'int',
-    default: 10_000,
-    min: 1,
-    used: false,
-    about: 'Time between two looks for transactions that timed out.',
-  }),
-  'transaction.max.timeout.ms': duration({
-    type: 'int',
-    default: 900_000,
-    min: 1,
-    used: false,
-    about: 'Longest transaction time-out that a producer may ask for.',
-  }),
-  'transaction.partition.verification.enable': bool({
-    default: true,
-    update: 'cluster-wide',
-    used: false,
-    about: "Whether a transactional write is checked with the transaction's coordinator.",
-  }),
-  'transaction.remove.expired.transaction.cleanup.interval.ms': duration({
-    type: 'int',
-    default: 3_600_000,
-    min: 1,
-    used: false,
-    about: 'Time between two looks for transactional ids that have expired.',
-  }),
-  'transaction.state.log.load.buffer.size': int({
-    default: 5_242_880,
-    min: 1,
-    used: false,
-    about: 'Bytes read at once when a partition of __transaction_state is loaded.',
-  }),
-  'transaction.state.log.min.isr': int({
-    default: 2,
-    min: 1,
-    used: false,
-    about: 'min.insync.replicas of __transaction_state.',
-  }),
-  'transaction.state.log.num.partitions': int({
-    default: 50,
-    min: 1,
-    used: false,
-    about: 'Partitions of __transaction_state when it is created.',
-  }),
-  'transaction.state.log.replication.factor': short({
-    default: 3,
-    min: 1,
-    used: false,
-    about: 'Replicas of __transaction_state when it is created.',
-  }),
-  'transaction.state.log.segment.bytes': bytes({
-    type: 'int',
-    default: 104_857_600,
-    min: 1,
-    used: false,
-    about: 'Segment size of __transaction_state when it is created.',
-  }),
-  'transaction.two.phase.commit.enable': bool({
-    default: false,
-    used: false,
-    about: 'Whether a transaction may be left open by an outside transaction monitor.',
-  }),
-  'transactional.id.expiration.ms': duration({
-    type: 'int',
-    default: 604_800_000,
-    min: 1,
-    used: false,
-    about: 'Idle time after which a transactional id is forgotten.',
   }),
 } as const
