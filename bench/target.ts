@@ -105,7 +105,8 @@ async function lmqStarter(): Promise<{ starter: Starter; label: string }> {
         ...(process.env['BENCH_NODE_OPTIONS']?.split(' ').filter(Boolean) ?? []),
         program,
         'start',
-        ...['--port', String(port), '--http-port', '0', '--data', join(folder, 'data')],
+        ...['--port', String(port), '--http-port', '0', '--log-level', 'warn'],
+        ...['--data', join(folder, 'data')],
       ],
     },
   }
