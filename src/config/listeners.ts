@@ -27,7 +27,8 @@ export type ListenersPlan = {
   readonly warnings: readonly string[]
 }
 
-type Endpoint = { name: string; host: string; port: number; text: string }
+/** One `NAME://host:port`. */
+export type Endpoint = { name: string; host: string; port: number; text: string }
 
 /** The only security protocol that is served now. */
 const servedProtocol = 'PLAINTEXT'

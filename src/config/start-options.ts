@@ -1,6 +1,6 @@
 import { LmqError } from '../base/errors.ts'
 import { type Environment, settingsOfEnvironment } from './environment.ts'
-import { parseEndpoint } from './listeners.ts'
+import { type Endpoint, parseEndpoint } from './listeners.ts'
 import { type LoadedSettings, loadSettings } from './load-settings.ts'
 import { parseProperties } from './properties-file.ts'
 
@@ -51,7 +51,7 @@ export function settingsOfFlags(flags: StartFlags, weaker: Weaker = {}): Map<str
     if (value !== undefined) texts.set(name, String(value))
   }
   if (flags.host !== undefined || flags.port !== undefined) {
-    texts.set('listeners', listenerOf(flags, weaker))
+    for (const [name, value] of listenersOfFlags(flags, weaker)) texts.set(name, value)
   }
   put('log.dirs', flags.dataDir)
   put('lmq.ephemeral', flags.ephemeral)
@@ -93,15 +93,50 @@ function readConfigFile(path: string, readText: (path: string) => string) {
   }
 }
 
-function listenerOf({ host, port }: StartFlags, { file, environment }: Weaker): string {
-  const fromFile = file ? parseProperties(file.text).get('listeners') : undefined
-  const fromEnvironment = settingsOfEnvironment(environment ?? {}).settings.find(
-    ({ name }) => name === 'listeners',
-  )?.value
-  const text = fromEnvironment ?? fromFile ?? ''
-  const isSingle = text.trim() !== '' && !text.includes(',')
-  const base = isSingle ? parseEndpoint('listeners', text) : undefined
-  const where = host ?? base?.host ?? '127.0.0.1'
-  const bracketed = where.includes(':') && !where.startsWith('[') ? `[${where}]` : where
-  return `${base?.name ?? 'PLAINTEXT'}://${bracketed}:${port ?? base?.port ?? 9092}`
+/** What file and environment say, where the environment goes first. */
+function weakerSettings({ file, environment }: Weaker): Map<string, string> {
+  const texts = file ? parseProperties(file.text) : new Map<string, string>()
+  for (const { name, value } of settingsOfEnvironment(environment ?? {}).settings) {
+    texts.set(name, value)
+  }
+  return texts
+}
+
+const endpointsOf = (key: string, text: string | undefined): Endpoint[] =>
+  (text ?? '')
+    .split(',')
+    .filter((part) => part.trim() !== '')
+    .map((part) => parseEndpoint(key, part))
+
+const endpointText = (name: string, host: string, port: number): string =>
+  `${name}://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`
+
+/**
+ * Puts host and port into the one listener that is for clients; listeners of KRaft controllers stay as they are. What
+ * clients are told follows the port when it was the listener's own.
+ */
+function listenersOfFlags({ host, port }: StartFlags, weaker: Weaker): Map<string, string> {
+  const given = weakerSettings(weaker)
+  const controllers = new Set(
+    (given.get('controller.listener.names') ?? '').split(',').map((n) => n.trim().toUpperCase()),
+  )
+  const all = endpointsOf('listeners', given.get('listeners'))
+  const [own, another] = all.filter(({ name }) => !controllers.has(name))
+  if (another) {
+    const value = given.get('listeners') ?? ''
+    const reason = 'a host or port flag does not tell which of several listeners is meant'
+    throw new LmqError('LMQ_CONFIG_INVALID', { key: 'listeners', value, reason })
+  }
+  const name = own?.name ?? 'PLAINTEXT'
+  const changed = endpointText(name, host ?? own?.host ?? '127.0.0.1', port ?? own?.port ?? 9092)
+  const rest = all.filter((each) => each !== own).map(({ text }) => text)
+  const texts = new Map([['listeners', [changed, ...rest].join(',')]])
+  const told = endpointsOf('advertised.listeners', given.get('advertised.listeners'))
+  if (port !== undefined && told.some((each) => each.name === name && each.port === own?.port)) {
+    const moved = told.map((each) =>
+      each.name === name ? endpointText(name, each.host, port) : each.text,
+    )
+    texts.set('advertised.listeners', moved.join(','))
+  }
+  return texts
 }

@@ -149,7 +149,16 @@ t.test('flags are settings', async (t) => {
     settingsOfFlags({ host, port }, { file: file(`listeners=${text}`) }).get('listeners')
   t.equal(listenersOf(undefined, 5, 'PLAINTEXT://0.0.0.0:9'), 'PLAINTEXT://0.0.0.0:5')
   t.equal(listenersOf('::1', undefined, 'PLAINTEXT://0.0.0.0:9'), 'PLAINTEXT://[::1]:9')
-  t.equal(listenersOf('a', undefined, 'X://b:1,Y://c:2'), 'PLAINTEXT://a:9092')
+  t.throws(() => listenersOf('a', undefined, 'X://b:1,Y://c:2'), { code: 'LMQ_CONFIG_INVALID' })
+  const kraft = `listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
+controller.listener.names=CONTROLLER`
+  const moved = settingsOfFlags({ port: 5 }, { file: file(kraft) })
+  t.equal(moved.get('listeners'), 'PLAINTEXT://:5,CONTROLLER://:9093')
+  t.equal(moved.get('advertised.listeners'), 'PLAINTEXT://localhost:5,CONTROLLER://localhost:9093')
+  const behind = { KAFKA_ADVERTISED_LISTENERS: 'PLAINTEXT://outside:19092' }
+  const kept = settingsOfFlags({ port: 5 }, { file: file(kraft), environment: behind })
+  t.notOk(kept.has('advertised.listeners'))
 })
 
 t.test('where the data lies', async (t) => {
