@@ -165,7 +165,7 @@ export function checkRecords(
     if (refused) return refused
     if (!saysLogAppendTime) {
       const base = baseTimestampOf(batch, 0)
-      maxTimestamp = base + recordCheck.maxTimestampDelta
+      maxTimestamp = Math.max(NO_TIMESTAMP, base + recordCheck.maxTimestampDelta)
       minTimestamp = base + recordCheck.minTimestampDelta
     }
   }

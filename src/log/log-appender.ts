@@ -17,6 +17,9 @@ import { type AppendOptions, type AppendResult, appended, refused } from './log-
 import type { Segment } from './segment.ts'
 import { WriteQueue } from './write-queue.ts'
 
+/** message.timestamp.before.max.ms of a topic that takes records of any age. */
+const NO_BOUND_MS = Number.MAX_SAFE_INTEGER
+
 /** Takes batches into one log, in the order of the calls, and brings them to its files. */
 export class LogAppender {
   readonly #core: LogCore
@@ -72,7 +75,9 @@ export class LogAppender {
     if (refusedFor) return refused(refusedFor)
     const codec = codecOf(attributesOf(records, 0))
     const mustRecode = config.codec !== undefined && config.codec !== codec
-    if (mustRecode || (codec !== Codec.none && config.isCompacted)) {
+    // The header of a compressed batch tells its newest time, neither its oldest one nor its keys.
+    const isLookedInto = config.isCompacted || config.timestampBeforeMaxMs < NO_BOUND_MS
+    if (mustRecode || (codec !== Codec.none && isLookedInto)) {
       return this.#appendOpened(records, options)
     }
     const block =
