@@ -20,6 +20,7 @@ const newline = Buffer.from('\n')
 type ConsumeFlags = {
   group?: string
   from?: string
+  fromBeginning?: boolean
   partition?: string
   max?: string
   exit?: boolean
@@ -39,6 +40,7 @@ export function consumeCommand(): Command {
       '--from <place>',
       'beginning, end, an offset, -N (N before the end), a time ago (10m) or a date; in a group only where nothing is committed',
     )
+    .option('--from-beginning', 'the same as --from beginning')
     .option('-p, --partition <numbers>', 'only these partitions, separated by commas')
     .option('-n, --max <records>', 'stop after so many records')
     .option('-e, --exit', 'stop at the end of what is there now')
@@ -234,8 +236,9 @@ async function startingPlaces(
   return [...committed.filter(({ offset }) => offset >= 0), ...places]
 }
 
-const consume = (topics: string[], flags: ConsumeFlags, command: Command): Promise<void> =>
+const consume = (topics: string[], given: ConsumeFlags, command: Command): Promise<void> =>
   withTool(command, async ({ client: probe, patienceMs: wished }) => {
+    const flags = { ...given, ...(given.fromBeginning ? { from: 'beginning' } : {}) }
     if (flags.group !== undefined && flags.partition !== undefined) {
       throw new UsageError('--partition does not go with --group: the group shares them out')
     }
