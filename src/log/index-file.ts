@@ -38,7 +38,8 @@ export abstract class IndexFile {
   }
 
   get sizeBytes(): number {
-    return this.count * this.#entryBytes
+    if (this.#entries) return this.#count * this.#entryBytes
+    return this.#disk.statSync(this.path)?.sizeBytes ?? 0
   }
 
   /** Bytes in memory, for the cache. */
@@ -74,6 +75,31 @@ export abstract class IndexFile {
     this.#savedCount = count
     if (!this.#isActive) this.#cache.touch(this)
     return true
+  }
+
+  get isLoaded(): boolean {
+    return this.#entries !== undefined
+  }
+
+  /** In memory, or a file of whole entries: all that can be said without reading it. */
+  get seemsSound(): boolean {
+    if (this.#entries) return true
+    const stat = this.#disk.statSync(this.path)
+    return stat !== undefined && stat.sizeBytes % this.#entryBytes === 0
+  }
+
+  /** The file's last entry, without reading the others; undefined when it has none. */
+  protected readLastEntry(): Buffer | undefined {
+    const sizeBytes = this.#disk.statSync(this.path)?.sizeBytes ?? 0
+    if (sizeBytes === 0 || sizeBytes % this.#entryBytes !== 0) return undefined
+    const entry = Buffer.alloc(this.#entryBytes)
+    const file = this.#disk.openSync(this.path, 'read')
+    try {
+      file.readSync(entry, sizeBytes - this.#entryBytes)
+    } finally {
+      file.closeSync()
+    }
+    return entry
   }
 
   /** The active segment's index stays in memory and grows. */

@@ -100,7 +100,7 @@ export class LogCore {
     const { disk, crc32c, io } = shared
     this.snapshots = new ProducerSnapshots(disk, this.folder, crc32c, home.logger)
     this.tail = new BatchTail(shared.tailBudget, io.memory)
-    this.reader = new LogReader(io.memory, (segment) => this.#rebuildIndex(segment))
+    this.reader = new LogReader(io.memory, (segment) => this.rebuildIndexes(segment))
     this.flusher = new LogFlusher(this)
   }
 
@@ -232,10 +232,13 @@ export class LogCore {
     if (isNew) await disk.flushFolder(this.home.path)
   }
 
-  #rebuildIndex(segment: Segment): void {
+  /** An index was found to be damaged. Reading goes on without it meanwhile. */
+  rebuildIndexes(segment: Segment): void {
     const facts = { log: this.name, path: segment.offsetIndex.path }
     this.home.logger.warn(facts, 'an index does not fit its segment and is built anew')
-    segment.rebuildOffsetIndex(this.config.indexIntervalBytes, this.shared.io.timers, (error) =>
+    const { indexIntervalBytes } = this.config
+    const isActive = segment === this.segments.active
+    segment.rebuildIndexes(isActive, indexIntervalBytes, this.shared.io.timers, (error) =>
       this.home.fail(error, 'read'),
     )
   }

@@ -85,15 +85,17 @@ class Loading {
     return this.#result()
   }
 
-  /** Index of the first segment that must be read as a whole; the number of segments when none must. */
+  /**
+   * Index of the first segment that must be read as a whole; the number of segments when none must. Closed segments
+   * below the recovery point are believed: a damaged index of theirs is found and mended when somebody looks.
+   */
   *#firstToRecover(): Generator<void, number> {
     const { wasClean, recoveryPoint } = this.#input
     const count = this.#segments.length
     if (!wasClean) {
       let first = count - 1
       while (first > 0 && (this.#segments[first] as Segment).baseOffset > recoveryPoint) first--
-      const broken = this.#segments.slice(0, first).findIndex((one) => !this.#hasSoundIndexes(one))
-      return broken < 0 ? first : broken
+      return first
     }
     const end = yield* this.#endOfActive()
     return end === undefined ? count - 1 : count

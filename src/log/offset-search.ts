@@ -32,8 +32,9 @@ export async function findByTimestamp(
   upTo: number,
 ): Promise<FoundRecord | undefined> {
   for (const segment of [...log.segments.all]) {
-    const hasTimes = segment === log.segments.active || segment.timeIndex.load()
-    if (hasTimes && segment.newest.timestamp < timestamp) continue
+    // Only the last entry is read here; a segment whose time index cannot be believed is searched.
+    if (segment.timeIndex.seemsSound && segment.newest.timestamp < timestamp) continue
+    if (!segment.timeIndex.load()) log.rebuildIndexes(segment)
     const from = Math.max(segment.timeIndex.lookup(timestamp), log.logStartOffset)
     const found = await firstMatch(log, segment, from, timestamp)
     if (!found) continue

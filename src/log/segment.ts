@@ -245,42 +245,45 @@ export class Segment {
     )
   }
 
-  /** Builds a damaged offset index anew, a little in each turn. Lookups begin at position 0 meanwhile. */
-  rebuildOffsetIndex(
+  /**
+   * Builds damaged indexes anew, a little in each turn. Lookups begin at the segment's start meanwhile.
+   *
+   * @param isActive the indexes stay in memory afterwards, and have grown by what was appended meanwhile
+   */
+  rebuildIndexes(
+    isActive: boolean,
     indexIntervalBytes: number,
     timers: Timers,
     onFailed: (error: unknown) => void,
   ): void {
     if (this.#isRebuilding) return
     this.#isRebuilding = true
-    const isActive = this.offsetIndex.isActive
-    const places: { offset: number; position: number }[] = []
-    let sinceEntry = 0
-    let position = 0
-    const steps = this.visit((_buffer, _at, lastOffset, sizeBytes) => {
-      if (sinceEntry > indexIntervalBytes) {
-        places.push({ offset: lastOffset, position })
-        sinceEntry = 0
-      }
-      sinceEntry += sizeBytes
-      position += sizeBytes
+    const offsets = new IndexPlan(indexIntervalBytes)
+    const steps = this.visit((buffer, at, lastOffset, sizeBytes) => {
+      offsets.add(lastOffset, maxTimestampOf(buffer, at), sizeBytes)
       return true
     })
     this.offsetIndex.reset()
+    this.timeIndex.reset()
     const go = () => {
       try {
         if (this.file.isDisposed) return
         if (!steps.next().done) return timers.endOfTurn(go)
         this.#isRebuilding = false
-        this.offsetIndex.prepend(places)
-        if (isActive) return
-        this.offsetIndex.save()
-        this.offsetIndex.setActive(false)
+        this.#adopt(offsets, isActive)
       } catch (error) {
         onFailed(error)
       }
     }
     timers.endOfTurn(go)
+  }
+
+  #adopt(plan: IndexPlan, isActive: boolean): void {
+    this.offsetIndex.prepend(plan.places)
+    this.timeIndex.prepend(plan.times)
+    this.timeIndex.append(plan.newest.timestamp, plan.newest.offset)
+    if (plan.newest.timestamp > this.newest.timestamp) this.#newest = plan.newest
+    if (!isActive) this.seal()
   }
 
   /** Cuts the file to `position`, in front of `offset`, and the indexes with it. */
@@ -326,5 +329,32 @@ export function exhaust<Result>(steps: Generator<void, Result>): Result {
   for (;;) {
     const step = steps.next()
     if (step.done) return step.value
+  }
+}
+
+/** The entries that both indexes of a segment shall have, gathered batch by batch. */
+class IndexPlan {
+  readonly places: { offset: number; position: number }[] = []
+  readonly times: TimestampOffset[] = []
+  newest: TimestampOffset = { timestamp: -1, offset: -1 }
+  readonly #intervalBytes: number
+  #position = 0
+  #sinceEntry = 0
+
+  constructor(intervalBytes: number) {
+    this.#intervalBytes = intervalBytes
+  }
+
+  add(lastOffset: number, maxTimestamp: number, sizeBytes: number): void {
+    if (maxTimestamp > this.newest.timestamp) {
+      this.newest = { timestamp: maxTimestamp, offset: lastOffset }
+    }
+    if (this.#sinceEntry > this.#intervalBytes) {
+      this.places.push({ offset: lastOffset, position: this.#position })
+      this.times.push(this.newest)
+      this.#sinceEntry = 0
+    }
+    this.#sinceEntry += sizeBytes
+    this.#position += sizeBytes
   }
 }

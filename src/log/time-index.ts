@@ -19,15 +19,26 @@ export class TimeIndex extends IndexFile {
 
   /** Added only when it is younger than the last entry. */
   append(timestamp: number, offset: number): void {
+    this.load()
     if (timestamp <= this.last.timestamp) return
     const { buffer, at } = this.grow()
     writeInt64(buffer, at, timestamp)
     buffer.writeInt32BE(offset - this.baseOffset, at + 8)
   }
 
-  /** (-1, -1) when there is none. */
+  /** Puts entries before those that were appended since `reset`. */
+  prepend(times: readonly TimestampOffset[]): void {
+    const later = Array.from({ length: this.count }, (_, index) => this.#at(index))
+    this.reset()
+    for (const { timestamp, offset } of times) this.append(timestamp, offset)
+    for (const { timestamp, offset } of later) this.append(timestamp, offset)
+  }
+
+  /** (-1, -1) when there is none. Does not read the whole file. */
   get last(): TimestampOffset {
-    return this.count === 0 ? noTimestampOffset : this.#at(this.count - 1)
+    if (this.isLoaded) return this.count === 0 ? noTimestampOffset : this.#at(this.count - 1)
+    const entry = this.readLastEntry()
+    return entry ? this.#entryIn(entry, 0) : noTimestampOffset
   }
 
   /** From which offset on to look for the first record of `timestamp` or younger. */
@@ -50,11 +61,12 @@ export class TimeIndex extends IndexFile {
   }
 
   #at(index: number): TimestampOffset {
-    const at = index * entryBytes
-    return {
-      timestamp: readInt64(this.buffer, at),
-      offset: this.baseOffset + this.buffer.readInt32BE(at + 8),
-    }
+    return this.#entryIn(this.buffer, index * entryBytes)
+  }
+
+  #entryIn(buffer: Buffer, at: number): TimestampOffset {
+    const timestamp = readInt64(buffer, at)
+    return { timestamp, offset: this.baseOffset + buffer.readInt32BE(at + 8) }
   }
 
   protected override isSound(buffer: Buffer, count: number): boolean {

@@ -205,6 +205,7 @@ simulate('a damaged index is built anew', async (world, t) => {
   else if (sizeBytes > 0 && random.chance(0.5)) disk.corrupt(hit, random.int(sizeBytes))
   else disk.cut(hit, random.int(sizeBytes + 1))
   const { log: again } = await checkPrefix(world, t, sent, sent.records.length)
+  t.equal((await again.offsetForTimestamp(1, again.writtenEndOffset))?.offset, 0)
   for (let look = 0; look < 5; look++) {
     const offset = random.int(sent.records.length)
     const read = await again.read(offset, 1, { upTo: again.writtenEndOffset, minOneBatch: true })
