@@ -280,12 +280,12 @@ function checkClusterId(found: string, expected: string): void {
   throw new LmqError('LMQ_LOG_DIR_FOREIGN', { reason, found, expected })
 }
 
-/** Bound of requests, and the same of answers; together they are `lmq.memory.budget.bytes`. */
+/**
+ * Bound of requests, and the same of answers; together they are `lmq.memory.budget.bytes`. A single request or answer
+ * that is larger passes when it is alone.
+ */
 const halfBudget = ({ config }: LoadedSettings): number =>
-  Math.max(
-    Math.floor(config['lmq.memory.budget.bytes'] / 2),
-    config['socket.request.max.bytes'] + 1024 * 1024,
-  )
+  Math.floor(config['lmq.memory.budget.bytes'] / 2)
 
 const requestBytes = (loaded: LoadedSettings): number => {
   const limit = loaded.config['queued.max.request.bytes']

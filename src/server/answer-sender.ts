@@ -19,8 +19,10 @@ export class AnswerSender {
   #gathered: Buffer[] = []
   #gatheredBytes = 0
   #inOutbox = false
-  /** Counted in the budget until the socket drains. */
+  /** Bytes that the socket could not take at once. */
   #unsentBytes = 0
+  /** What the budget was told: gathered and unsent. */
+  #countedBytes = 0
   #isStopped = false
 
   /** @param onSent called after each gathered write, or when there was nothing left to write */
@@ -61,6 +63,7 @@ export class AnswerSender {
     if (this.#gathered.length === 0) this.#gathered = chunks
     else for (const chunk of chunks) this.#gathered.push(chunk)
     if (this.#gatheredBytes > MAX_GATHERED_BYTES) this.#send()
+    else this.#count()
     if (this.#inOutbox) return
     this.#inOutbox = true
     this.#outbox.add(this)
@@ -76,7 +79,9 @@ export class AnswerSender {
 
   /** The socket took everything. */
   drained(): void {
-    if (!this.#isStopped) this.#countUnsent(0)
+    if (this.#isStopped) return
+    this.#unsentBytes = 0
+    this.#count()
   }
 
   /** Gives the budget back; what is not sent yet is dropped. */
@@ -84,7 +89,8 @@ export class AnswerSender {
     this.#isStopped = true
     this.#gathered = []
     this.#gatheredBytes = 0
-    this.#countUnsent(0)
+    this.#unsentBytes = 0
+    this.#count()
   }
 
   #send(): void {
@@ -92,12 +98,13 @@ export class AnswerSender {
     this.#metrics.bytesSent += this.#gatheredBytes
     this.#gathered = []
     this.#gatheredBytes = 0
-    if (!this.#socket.write(chunks)) this.#countUnsent(this.#socket.queuedBytes)
+    if (!this.#socket.write(chunks)) this.#unsentBytes = this.#socket.queuedBytes
+    this.#count()
   }
 
-  #countUnsent(unsentBytes: number): void {
-    const change = unsentBytes - this.#unsentBytes
-    this.#unsentBytes = unsentBytes
+  #count(): void {
+    const change = this.#gatheredBytes + this.#unsentBytes - this.#countedBytes
+    this.#countedBytes += change
     if (change > 0) this.#memory.take(change)
     else if (change < 0) this.#memory.give(-change)
   }

@@ -20,6 +20,7 @@ import { plainAddress } from './peer-address.ts'
 import { RequestHeaderReader } from './request-header.ts'
 
 const PRODUCE = 0
+const FETCH = 1
 const API_VERSIONS = 18
 
 /** Answers that may be outstanding on one connection before its socket is no longer read. */
@@ -244,7 +245,8 @@ export class Connection implements ConnectionFacts {
       requestMemory.wait(this.#advance)
       return false
     }
-    if (answerMemory.exhausted && this.#sender.isClear) {
+    // Fetch is the one whose answers are large; what is waited for is that other readers read.
+    if (key === FETCH && answerMemory.exhausted && this.#sender.isClear) {
       answerMemory.wait(this.#advance)
       return false
     }

@@ -12,6 +12,9 @@ type FetchResponse = ResponseInput<typeof fetch>
 /** KIP-951: from here on an answer says who leads instead. */
 const FIRST_VERSION_WITH_LEADER = 16
 
+/** However short memory is, an answer may hold this much. */
+const LEAST_ANSWER_BYTES = 1024 * 1024
+
 export type FetchKind = {
   /** All partitions appear in the answer, not only those with news. */
   readonly full: boolean
@@ -41,6 +44,10 @@ export class FetchAttempt {
   #queue: FetchEntry[] = []
   #next = 0
   #recordBytes = 0
+  /** Bytes of records that may be read now: the limit, or less when memory for answers is short. */
+  #room = 0
+  /** Counted in the answer memory while the disk is being read for this request. */
+  #reservedBytes = 0
   #mustAnswer = false
   #reading = false
   #lookAgain = false
@@ -85,22 +92,26 @@ export class FetchAttempt {
     this.#next = 0
     this.#recordBytes = 0
     this.#answers.clear()
+    const { answerMemory } = this.#context.services
+    const freeBytes = answerMemory.limitBytes - answerMemory.usedBytes + this.#reservedBytes
+    this.#room = Math.min(this.#limits.maxBytes, Math.max(LEAST_ANSWER_BYTES, freeBytes))
     this.#readOn()
   }
 
   /** Reads one partition after the other; goes on in a later turn only where the disk has to be asked. */
   #readOn(): void {
     const { services } = this.#context
-    const { maxBytes, readCommitted } = this.#limits
+    const { readCommitted } = this.#limits
     while (this.#next < this.#queue.length) {
       const entry = this.#queue[this.#next++] as FetchEntry
       if (entry.removed) continue
       // A session is told of its partitions between requests, too.
       if (this.#kind.sessionId !== 0) watchEntry(this.#context, entry)
-      const room = Math.max(0, maxBytes - this.#recordBytes)
+      const room = Math.max(0, this.#room - this.#recordBytes)
       const answer = readEntry(services, entry, room, this.#recordBytes === 0, readCommitted)
       if (answer instanceof Promise) {
         this.#askedDisk = true
+        this.#reserve()
         answer.then((ready) => {
           this.#take(entry, ready)
           this.#readOn()
@@ -113,6 +124,21 @@ export class FetchAttempt {
     this.#decide()
   }
 
+  /** Others that read at the same time must know what this answer may come to. */
+  #reserve(): void {
+    if (this.#reservedBytes > 0) return
+    let wantedBytes = 0
+    for (const { maxBytes } of this.#queue) wantedBytes += Math.max(0, maxBytes)
+    this.#reservedBytes = Math.min(this.#room, wantedBytes)
+    this.#context.services.answerMemory.take(this.#reservedBytes)
+  }
+
+  #unreserve(): void {
+    const reservedBytes = this.#reservedBytes
+    this.#reservedBytes = 0
+    if (reservedBytes > 0) this.#context.services.answerMemory.give(reservedBytes)
+  }
+
   #take(entry: FetchEntry, answer: PartitionAnswer): void {
     this.#answers.set(entry, answer)
     this.#recordBytes += answer.recordBytes
@@ -122,11 +148,12 @@ export class FetchAttempt {
   }
 
   #decide(): void {
-    const wanted = Math.min(this.#limits.minBytes, this.#limits.maxBytes)
+    const wanted = Math.min(this.#limits.minBytes, this.#room)
     if (this.#mustAnswer || this.#recordBytes >= wanted) {
       this.#finish()
       return
     }
+    this.#unreserve()
     // What was found stays of interest until it is answered; a partition with nothing new is heard of again when it
     // moves.
     for (const [entry, answer] of this.#answers) {
@@ -174,6 +201,7 @@ export class FetchAttempt {
     this.#list.wake = undefined
     if (this.#waiting) this.#context.connection.offEnd(this.hurry)
     this.#done(this.#answer())
+    this.#unreserve()
   }
 
   #answer(): FetchResponse {

@@ -18,9 +18,6 @@ type FetchResponse = ResponseInput<typeof fetch>
 
 /** From here on topics are named by id. */
 const FIRST_VERSION_WITH_IDS = 13
-/** However short memory is, an answer may hold this much. */
-const LEAST_ANSWER_BYTES = 1024 * 1024
-
 /**
  * Reads records: from some partitions (full fetch), or from those of a session (KIP-227). Waits until there are
  * `minBytes`, `maxWaitMs` are over, or a partition has an error.
@@ -120,9 +117,7 @@ function putAll(list: FetchList, request: FetchRequest, usesTopicIds: boolean): 
 }
 
 function limitsOf(request: FetchRequest, { services }: HandlerContext): FetchLimits {
-  const { answerMemory, config } = services
-  const room = Math.max(LEAST_ANSWER_BYTES, answerMemory.limitBytes - answerMemory.usedBytes)
-  const maxBytes = Math.min(Math.max(0, request.maxBytes), config['fetch.max.bytes'], room)
+  const maxBytes = Math.min(Math.max(0, request.maxBytes), services.config['fetch.max.bytes'])
   return {
     maxBytes,
     minBytes: request.minBytes,

@@ -183,6 +183,46 @@ t.test('a session waits for any of its partitions', async (t) => {
   }
 })
 
+t.test('readers that do not read hold no more memory than the budget', async (t) => {
+  const broker = await startBroker({
+    port: 0,
+    httpPort: 0,
+    ephemeral: true,
+    settings: { 'lmq.memory.budget.bytes': '16777216' },
+  })
+  t.teardown(() => broker.stop())
+  const client = await connect(t, broker)
+  await client.ask(metadata, 4, {
+    topics: [{ name: 'a', topicId: ZERO_UUID }],
+    allowAutoTopicCreation: true,
+    includeTopicAuthorizedOperations: false,
+    includeClusterAuthorizedOperations: false,
+  })
+  for (let i = 0; i < 20; i++) await append(client, 0, 'v'.repeat(1_000_000))
+  const readers = await Promise.all(Array.from({ length: 10 }, () => connect(t, broker)))
+  const answers = readers.map((reader) => {
+    reader.socket.pause()
+    const wishes = [{ maxBytes: 1 << 25 }]
+    return ask(reader, { wishes, maxBytes: 1 << 25 })
+  })
+  const unsentBytes = async () => {
+    const text = await (await globalThis.fetch(`${broker.httpAddress}/metrics`)).text()
+    return Number(/^lmq_answer_memory_bytes (.*)$/m.exec(text)?.[1])
+  }
+  let before = -1
+  let now = await unsentBytes()
+  while (now !== before || now === 0) {
+    before = now
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    now = await unsentBytes()
+  }
+  t.ok(now < 20 * 1024 * 1024, `${now >> 20} MiB wait for readers`)
+  t.equal((await append(client, 0, 'x')).responses[0]?.partitionResponses[0]?.errorCode, 0)
+  for (const reader of readers) reader.socket.resume()
+  for (const { told } of await Promise.all(answers)) t.match(told[0], /:data$/)
+  t.equal(await unsentBytes(), 0)
+})
+
 t.test('stopping the broker answers a waiting Fetch', async (t) => {
   const { broker } = await open(t)
   const reader = await connect(t, broker)
