@@ -22,6 +22,7 @@ const longFactor = 6
 
 /** Parts that the other supported versions of Node.js run too. */
 const portable = ['unit', 'golden']
+const readsSources = (file) => /^unit\/(house|dockerfile|readme)/.test(file)
 const otherNodes = ['node22', 'node24']
 const clients = ['kcat', 'python', 'go', 'java']
 
@@ -140,7 +141,7 @@ function jobsOf(files, options, tools) {
   const jobs = ordered(files).map(jobOn(process.execPath, ''))
   if (!options.allNodes) return jobs
   for (const name of otherNodes.filter((name) => tools[name]?.path)) {
-    const some = files.filter((file) => portable.includes(partOf(file)))
+    const some = files.filter((file) => portable.includes(partOf(file)) && !readsSources(file))
     jobs.push(...some.map(jobOn(tools[name].path, ` on Node ${tools[name].version}`)))
   }
   return jobs

@@ -6,6 +6,7 @@ import { givenBootstrap, startTestBroker } from './harness/broker.ts'
 import { startDriver } from './harness/client-drivers.ts'
 import { uniqueName } from './harness/context.ts'
 import type { ClientName, Driver, Incoming } from './harness/driver.ts'
+import { MatrixNotes } from './harness/matrix.ts'
 
 const rounds = process.env['LMQ_LONG'] === '1' ? 50 : 10
 const partitions = [0, 1, 2]
@@ -47,7 +48,12 @@ async function crashLoop(): Promise<void> {
     await broker.start()
   })
   const records = await readAll(drivers[0], topic)
-  for (const [driver, result] of results) judge(driver, result, records)
+  for (const [driver, result] of results) {
+    judge(driver, result, records)
+    const notes = new MatrixNotes(driver.client, driver.version)
+    notes.note('idempotent through kill -9', t.passing() ? 'yes' : 'no')
+    notes.write(`crash-loop-${nameOf(driver)}`)
+  }
 }
 
 async function loadThroughCrashes(

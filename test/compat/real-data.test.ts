@@ -12,9 +12,10 @@ import { givenBootstrap, startTestBroker, type TestBroker } from './harness/brok
 import { startDriver } from './harness/client-drivers.ts'
 import { uniqueName, until } from './harness/context.ts'
 import { type ClientName, type Codec, codecs, type Driver, Unsupported } from './harness/driver.ts'
+import { MatrixNotes } from './harness/matrix.ts'
 import { runOrThrow } from './harness/program.ts'
 import { compareWithFile, type Ends, type RealData, writeRealData } from './harness/real-data.ts'
-import { type Tool, tool, whyMissing } from './harness/tools.ts'
+import { kcatVersion, type Tool, tool, whyMissing } from './harness/tools.ts'
 
 const partitionCount = 4
 const readers: readonly ClientName[] = [
@@ -24,6 +25,8 @@ const readers: readonly ClientName[] = [
   'Java',
 ]
 const leastRecords = 100_000
+const realData = 'real data, byte for byte'
+const killed = 'real data through kill -9'
 
 /** Records that kcat is given before the next pause, while the broker is killed half way. */
 const chunkLines = 1_000
@@ -35,6 +38,7 @@ class World {
   readonly data: RealData
   readonly kcat = tool('kcat')
   readonly #drivers = new Map<ClientName, Driver>()
+  readonly #notes = new Map<string, MatrixNotes>()
 
   constructor(broker: TestBroker, folder: string, data: RealData) {
     this.broker = broker
@@ -50,6 +54,13 @@ class World {
     return this.#drivers.get(client)
   }
 
+  /** One cell of the matrix; what went wrong once stays wrong. */
+  note(client: string, version: string, feature: string, holds: boolean): void {
+    const notes = this.#notes.get(client) ?? new MatrixNotes(client, version)
+    this.#notes.set(client, notes)
+    notes.note(feature, holds ? 'yes' : 'no')
+  }
+
   async topic(): Promise<string> {
     const name = uniqueName()
     const topics = [{ name, partitions: partitionCount, replicationFactor: 1 }]
@@ -58,6 +69,9 @@ class World {
   }
 
   async stop(): Promise<void> {
+    for (const [client, notes] of this.#notes) {
+      notes.write(`real-data-${client.replaceAll(/\W/g, '')}`)
+    }
     for (const driver of this.#drivers.values()) await driver.stop()
     await this.broker.stop()
     rmSync(this.folder, { recursive: true, force: true })
@@ -87,6 +101,7 @@ for (const codec of codecs) {
       world.data.path,
     ])
     await readByAll(t, world, topic, codec)
+    world.note('kcat', kcatVersion(world.kcat), realData, t.passing())
   })
   await t.test(`Java, ${codec}`, (t) => producedByDriver(t, world, 'Java', codec))
 }
@@ -116,13 +131,21 @@ async function producedByDriver(t: Test, world: World, client: ClientName, codec
 }
 
 /** Two readers at a time: there are two cores. */
-async function readByAll(t: Test, world: World, topic: string, codec: Codec): Promise<void> {
+async function readByAll(
+  t: Test,
+  world: World,
+  topic: string,
+  codec: Codec,
+  feature = realData,
+): Promise<void> {
   const [a, b, c, d] = readers
   for (const pair of [
     [a, c],
     [b, d],
   ]) {
-    await Promise.all(pair.map((client) => client && readBy(t, world, topic, client, codec)))
+    await Promise.all(
+      pair.map((client) => client && readBy(t, world, topic, client, codec, { feature })),
+    )
   }
 }
 
@@ -132,7 +155,7 @@ async function readBy(
   topic: string,
   client: ClientName,
   codec: Codec,
-  complete = true,
+  { feature = realData, complete = true } = {},
 ): Promise<Ends> {
   const { data, folder } = world
   const reader = world.driver(client)
@@ -149,6 +172,7 @@ async function readBy(
     return new Map()
   }
   const { wrong, ends } = compareWithFile(data, path, complete)
+  world.note(client, reader.version, feature, wrong.length === 0)
   t.same(wrong, [], `${client} reads every record once, in order per key`)
   rmSync(path)
   return ends
@@ -179,14 +203,18 @@ async function killedUnderKcat(t: Test, world: World, kcat: Tool): Promise<void>
   await world.broker.crash()
   await ended
   await world.broker.start()
-  t.ok(acknowledged.size > 0)
+  t.ok(acknowledged.size > 0, 'some records are acknowledged')
   for (const client of readers) {
-    const ends = await readBy(t, world, topic, client, 'none', false)
+    const ends = await readBy(t, world, topic, client, 'none', {
+      feature: killed,
+      complete: false,
+    })
     if (ends.size === 0) continue
     for (const [partition, offset] of acknowledged) {
       t.ok((ends.get(partition) ?? 0) > offset, `${client}: ${partition}:${offset} is there`)
     }
   }
+  world.note('kcat', kcatVersion(kcat), killed, t.passing())
 }
 
 /** The highest offset of each partition that kcat says was delivered. */
@@ -232,5 +260,5 @@ async function killedUnderDriver(t: Test, world: World, client: ClientName): Pro
   await world.broker.start()
   const answer = await produced
   t.same([answer['acknowledged'], answer['errors']], [recordCount, []], 'all are acknowledged')
-  await readByAll(t, world, topic, 'lz4')
+  await readByAll(t, world, topic, 'lz4', killed)
 }

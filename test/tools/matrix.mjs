@@ -21,7 +21,8 @@ function notes() {
   const byClient = new Map()
   for (const file of readdirSync(folder)) {
     const { client, version, features } = JSON.parse(readFileSync(join(folder, file), 'utf8'))
-    byClient.set(client, { version, features })
+    const others = byClient.get(client)?.features
+    byClient.set(client, { version, features: { ...others, ...features } })
   }
   return byClient
 }
@@ -55,8 +56,8 @@ function table(byClient) {
 
 function toolLines(tools) {
   if (!tools) return []
-  const shown = Object.entries(tools.features).map(([name, mark]) => `${name} ${marks[mark]}`)
-  return ['', `Command-line tools of Apache Kafka ${tools.version}: ${shown.join(', ')}.`]
+  const shown = Object.entries(tools.features).map(([name, mark]) => `${marks[mark]} ${name}`)
+  return ['', `Command-line tools of Apache Kafka ${tools.version}: ${shown.join(' · ')}`]
 }
 
 function main() {

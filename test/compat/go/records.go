@@ -79,6 +79,7 @@ func (d *driver) producer(c *command, partitioner kgo.Partitioner) (*kgo.Client,
 		kgo.ProducerBatchMaxBytes(1_000_000),
 		kgo.ProducerLinger(5 * time.Millisecond),
 		kgo.MaxBufferedRecords(500_000),
+		kgo.AllowAutoTopicCreation(),
 		kgo.MetadataMinAge(50 * time.Millisecond),
 	}
 	if !c.Idempotent {

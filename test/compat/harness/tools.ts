@@ -7,7 +7,8 @@ import { repositoryRoot } from '../../tools/repository-root.ts'
 export type Tool = {
   readonly path: string
   readonly version: string
-  readonly librdkafka?: string
+  /** All that the program says of itself. */
+  readonly about?: string
   readonly classpath?: string
 }
 
@@ -44,4 +45,9 @@ function factsOf(name: ToolName): Found {
 function obtain(name: ToolName): string {
   const script = join(repositoryRoot(import.meta.url), 'test', 'tools', 'obtain.mjs')
   return execFileSync(process.execPath, [script, '--json', name], { encoding: 'utf8' })
+}
+
+/** kcat is as good as the library in it. */
+export function kcatVersion({ version, about = '' }: Tool): string {
+  return `${version}, librdkafka ${/librdkafka (\S+)/.exec(about)?.[1] ?? 'unknown'}`
 }

@@ -56,6 +56,15 @@ export async function produceAndConsume(context: Context): Promise<void> {
     }))
     await sameAfterRoundTrip(t, context, records, { idempotent: true })
   })
+  await context.feature('auto-created topics', async (t) => {
+    const { driver, topic } = context
+    const name = topic()
+    const records = [{ key: null, value: plain.value }]
+    const { outcomes } = await driver.call('produce', { topic: name, records })
+    t.same(outcomes, [{ partition: 0, offset: 0 }])
+    const found = await driver.call('consume', { topic: name })
+    t.equal((found['records'] as Incoming[]).length, 1)
+  })
 }
 
 const plain: Outgoing = { key: base64('k'), value: base64('v'), partition: 0 }
