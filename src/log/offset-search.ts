@@ -33,7 +33,7 @@ export async function findByTimestamp(
 ): Promise<FoundRecord | undefined> {
   for (const segment of [...log.segments.all]) {
     // Only the last entry is read here; a segment whose time index cannot be believed is searched.
-    if (segment.timeIndex.seemsSound && segment.newest.timestamp < timestamp) continue
+    if (isTooOld(segment, timestamp)) continue
     if (!segment.timeIndex.load()) log.rebuildIndexes(segment)
     const from = Math.max(segment.timeIndex.lookup(timestamp), log.logStartOffset)
     const found = await firstMatch(log, segment, from, timestamp)
@@ -41,6 +41,13 @@ export async function findByTimestamp(
     return found.offset < upTo ? found : undefined
   }
   return undefined
+}
+
+/** An index without an entry beside a segment with records says nothing: it may have been lost. */
+function isTooOld(segment: Segment, timestamp: number): boolean {
+  if (segment.sizeBytes === 0) return true
+  const newestMs = segment.newest.timestamp
+  return segment.timeIndex.seemsSound && newestMs >= 0 && newestMs < timestamp
 }
 
 /** The first of the records with the largest timestamp. */
