@@ -256,8 +256,21 @@ export class FetchAttempt {
     for (const [entry, answer] of this.#answers) if (answer.isHungry) this.#list.enqueue(entry)
   }
 
+  #count(entry: FetchEntry, answer: PartitionAnswer): void {
+    const { image, topicMetrics } = this.#context.services
+    const failed = answer.errorCode === ErrorCode.NONE ? 0 : 1
+    topicMetrics.total.failedFetchRequests += failed
+    const topic = nameOf(this.#context, entry)
+    // Names of topics that are not there must not grow the table.
+    if (topic === undefined || !image.topics.has(topic)) return
+    const metrics = topicMetrics.of(topic)
+    metrics.fetchRequests++
+    metrics.failedFetchRequests += failed
+  }
+
   /** Notes what the client knows now, and what must be looked at again by the next request of the session. */
   #settle(entry: FetchEntry, answer: PartitionAnswer, leaders: Set<number>): void {
+    this.#count(entry, answer)
     if (answer.errorCode === ErrorCode.NONE) {
       entry.sentHighWatermark = answer.highWatermark
       entry.sentLogStartOffset = answer.logStartOffset
@@ -283,9 +296,13 @@ export class FetchAttempt {
   }
 }
 
-function leaderOf({ services }: HandlerContext, entry: FetchEntry) {
-  const topic = entry.topic || (services.image.topicById(entry.topicId)?.name ?? '')
-  return currentLeaderOf(services, topic, entry.partitionIndex)
+function nameOf({ services }: HandlerContext, entry: FetchEntry): string | undefined {
+  return entry.topic === '' ? services.image.topicById(entry.topicId)?.name : entry.topic
+}
+
+function leaderOf(context: HandlerContext, entry: FetchEntry) {
+  const { services } = context
+  return currentLeaderOf(services, nameOf(context, entry) ?? '', entry.partitionIndex)
 }
 
 function watchEntry({ services }: HandlerContext, entry: FetchEntry): void {

@@ -87,9 +87,11 @@ function answerSome(
   for (const { name, topicId } of request.topics ?? []) {
     const byId = topicId !== ZERO_UUID
     const key = byId ? topicId : (name ?? '')
-    if (seen.has(key)) continue
-    seen.add(key)
     const topic = byId ? image.topicById(topicId) : image.topic(key)
+    // Asked for twice, perhaps by name and by id: answered once.
+    const once = topic?.topicId ?? key
+    if (seen.has(once)) continue
+    seen.add(once)
     if (topic !== undefined) topics.push(describe(topic, context, operations))
     else if (byId) topics.push(unknown(null, topicId, ErrorCode.UNKNOWN_TOPIC_ID))
     else topics.push(unknown(key, ZERO_UUID, failed.get(key) ?? unknownNameError(key)))
