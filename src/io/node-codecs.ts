@@ -4,6 +4,7 @@ import { LmqError } from '../base/errors.ts'
 import { Codec, type CodecId, type Codecs } from './io.ts'
 import { decompressLz4Blocks, parseLz4Frame } from './lz4-frame.ts'
 import { compressXerial, decompressSnappy } from './snappy-framing.ts'
+import { isWholeZstd } from './zstd-frame.ts'
 
 /**
  * Opens and closes compressed batches. Each codec is loaded when it is first needed: a broker that only passes batches
@@ -126,12 +127,13 @@ function builtInZstd(zlib: NodeZstd): LoadedCodec {
   return {
     compress: (plain, level) =>
       compress(plain, level === undefined ? {} : { params: { [levelParameter]: level } }),
-    decompress: (packed, maxBytes) =>
-      boundedByNode(
-        'zstd',
-        maxBytes,
-        decompress(packed, { maxOutputLength: Math.max(1, maxBytes) }),
-      ),
+    decompress(packed, maxBytes) {
+      if (!isWholeZstd(packed)) {
+        throw new LmqError('LMQ_CODEC_FAILED', { codec: 'zstd', reason: 'cut off' })
+      }
+      const opened = decompress(packed, { maxOutputLength: Math.max(1, maxBytes) })
+      return boundedByNode('zstd', maxBytes, opened)
+    },
   }
 }
 

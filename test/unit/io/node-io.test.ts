@@ -57,10 +57,15 @@ t.test('timers', async (t) => {
   t.teardown(() => clearInterval(alive))
   const seen: string[] = []
   timers.schedule(0, () => seen.push('cancelled')).cancel()
-  timers.endOfTurn(() => seen.push('end'))
+  const ended = new Promise<void>((resolve) => {
+    timers.endOfTurn(() => {
+      seen.push('end')
+      resolve()
+    })
+  })
   await Promise.resolve()
   seen.push('microtask')
-  await new Promise<void>((resolve) => timers.schedule(1, resolve))
+  await ended
   t.same(seen, ['microtask', 'end'])
   const far = timers.schedule(2 ** 40, () => t.fail('too early'))
   await new Promise<void>((resolve) => timers.schedule(5, resolve))
