@@ -7,10 +7,7 @@ import { integerOf, type Tool, withTool, withToolFlags } from './tool.ts'
 export function clusterCommand(): Command {
   const cluster = new Command('cluster').description('what a cluster consists of')
   withToolFlags(cluster)
-  cluster
-    .command('describe', { isDefault: true })
-    .description('cluster id, controller and brokers')
-    .action(describe)
+  cluster.command('describe').description('cluster id, controller and brokers').action(describe)
   cluster
     .command('apis')
     .description('APIs and versions that a broker serves, and its features')

@@ -19,10 +19,7 @@ import { collect, integerOf, type Tool, withTool, withToolFlags } from './tool.t
 export function groupsCommand(): Command {
   const groups = new Command('groups').description('list, describe, reset, delete consumer groups')
   withToolFlags(groups)
-  groups
-    .command('list', { isDefault: true })
-    .description('all groups with their state')
-    .action(list)
+  groups.command('list').description('all groups with their state').action(list)
   groups
     .command('describe <groups...>')
     .description('members, committed offsets and lag')

@@ -14,6 +14,26 @@ const tools = {
   cluster: async () => (await import('./cluster-command.ts')).clusterCommand(),
 } as const
 
+/** What a group of commands does when none is named. */
+const usualCommands: Readonly<Record<string, string>> = {
+  topics: 'list',
+  groups: 'list',
+  cluster: 'describe',
+}
+const flagsWithValue = new Set(['-b', '--bootstrap', '--timeout'])
+
+/** `lmq topics -b host` means `lmq topics list -b host`. A word that is no command stays, and is refused. */
+function withUsualCommand(argv: readonly string[], asked: string | undefined): readonly string[] {
+  const usual = usualCommands[asked ?? '']
+  const wantsHelp = argv.some((word) => word === '-h' || word === '--help')
+  if (usual === undefined || asked === undefined || wantsHelp) return argv
+  const after = argv.indexOf(asked) + 1
+  const names = argv.slice(after).some((word, at, rest) => {
+    return !word.startsWith('-') && !flagsWithValue.has(rest[at - 1] ?? '')
+  })
+  return names ? argv : [...argv.slice(0, after), usual, ...argv.slice(after)]
+}
+
 const codes = `Exit codes: ${exitCodes.done} done, ${exitCodes.failed} refused or failed, ${exitCodes.usage} wrong arguments or settings, ${exitCodes.unavailable} no broker, or port or folder taken.`
 
 function startHelp(): Command {
@@ -55,7 +75,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   for (const name of names) program.addCommand(await tools[name]())
   inheritExit(program)
   try {
-    await program.parseAsync(argv, { from: 'user' })
+    await program.parseAsync(withUsualCommand(argv, asked), { from: 'user' })
     return Number(process.exitCode ?? exitCodes.done)
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error

@@ -22,7 +22,7 @@ export function topicsCommand(): Command {
   const topics = new Command('topics').description('list, create, describe, change, delete topics')
   withToolFlags(topics)
   topics
-    .command('list', { isDefault: true })
+    .command('list')
     .description('all topics with their partitions and replicas')
     .option('--internal', 'show internal topics, too')
     .action((flags: { internal?: boolean }, command: Command) => list(flags, command))

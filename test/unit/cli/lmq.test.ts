@@ -92,7 +92,8 @@ t.test(
 )
 
 t.test('an ephemeral broker leaves nothing behind; logs may be JSON', async (t) => {
-  const running = run('start -p 0 --http-port -1 --ephemeral --log-json'.split(' '))
+  const words = 'start -p 0 --http-port -1 --ephemeral --set lmq.log.format=json'
+  const running = run(words.split(' '))
   t.teardown(() => running.child.kill('SIGKILL'))
   await until(() => running.out().includes('"ready"'), running)
   const lines = running.out().trim().split('\n')
@@ -107,6 +108,7 @@ t.test('an ephemeral broker leaves nothing behind; logs may be JSON', async (t) 
 t.test('wrong words and settings end with code 2 and say what is wrong', async (t) => {
   const wrong: [string, RegExp, object?][] = [
     ['start --prot 5', /--prot/],
+    ['start --log-level loud', /lmq\.log\.level=loud .*debug, info, warn, error/],
     ['start --set log.retension.ms=5', /did you mean log\.retention\.ms/],
     [
       'start',
@@ -115,6 +117,7 @@ t.test('wrong words and settings end with code 2 and say what is wrong', async (
     ],
     ['start --config /nowhere/server.properties', /no such file/],
     ['strat', /unknown command 'strat'/],
+    ['topics lst', /unknown command 'lst'.*Did you mean list/s],
     ['topics create a -b host:x', /bootstrap/],
     ['consume a --from nowhere', /--from|beginning/],
   ]
@@ -180,6 +183,7 @@ t.test('commands', async (t) => {
   await done('configs set topic orders cleanup.policy=compact')
   t.match(await done('configs describe topic orders'), /cleanup\.policy +compact +topic/)
   t.match(await done('topics trim copy --before 10'), /10/)
+  t.match(await done('topics --internal'), /__consumer_offsets/)
   t.match(await done('cluster'), /CONTROLLER\n +1 /)
   t.match(await done('cluster apis'), /Produce/)
   t.match(await done('cluster dirs'), /online/)
