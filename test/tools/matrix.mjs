@@ -49,7 +49,7 @@ function table(byClient) {
     `|---|${columns.map(() => ':-:').join('|')}|`,
     ...rows,
     '',
-    `✓ shown by a test; – the client has no such call${missing.length > 0 ? `; not in this run: ${missing.join(', ')}` : ''}.`,
+    `✓ shown by a test; – not in this client, or not tried with it${missing.length > 0 ? `; not in this run: ${missing.join(', ')}` : ''}.`,
     ...toolLines(byClient.get(toolsRow)),
   ].join('\n')
 }

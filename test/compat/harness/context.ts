@@ -48,7 +48,7 @@ export function featureOf(notes: MatrixNotes) {
       } catch (error) {
         notes.note(name, error instanceof Unsupported ? 'none' : 'no')
         if (error instanceof Unsupported)
-          t.pass(name, { skip: `the client cannot: ${error.message}` })
+          t.pass(name, { skip: `not in this client (${error.message})` })
         else t.error(error)
       }
     })

@@ -82,7 +82,8 @@ class KafkajsDriver {
     },
     consumeFile: (args) => this.#consumeFile(String(args['topic']), String(args['path'])),
     join: async (args) => {
-      if (args['instance'] || args['assignor'] === 'cooperative') throw new Unsupported('join')
+      if (args['instance'] || args['assignor'] === 'cooperative')
+        throw new Unsupported('no call for this kind of member')
       this.#members.set(String(args['member']), await Member.join(this.#kafka, args))
       return {}
     },
@@ -364,7 +365,7 @@ class KafkajsDriver {
   }
 
   async #listOffsets(topic: string, at: string | number): Promise<Answer> {
-    if (at === 'max') throw new Unsupported('listOffsets at the highest timestamp')
+    if (at === 'max') throw new Unsupported('no call for the highest timestamp')
     if (typeof at === 'number') {
       const found = await this.#adminCall((a) => a.fetchTopicOffsetsByTimestamp(topic, at))
       return { offsets: Object.fromEntries(found.map((p) => [p.partition, Number(p.offset)])) }
@@ -488,7 +489,7 @@ function errorName(error: unknown): string {
 function outgoing(record: Outgoing) {
   const headers: Record<string, (string | Buffer)[]> = {}
   for (const [name, value] of record.headers ?? []) {
-    if (value === null) throw new Unsupported('null header values')
+    if (value === null) throw new Unsupported('no null header values')
     headers[name] = [...(headers[name] ?? []), Buffer.from(value, 'base64')]
   }
   return {
