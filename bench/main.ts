@@ -1,6 +1,6 @@
 // The benchmark's command line: the same work against one broker, or against two in turns with ratios.
 import { open, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { measures } from './measures.ts'
@@ -60,7 +60,9 @@ async function main(): Promise<void> {
   }
   if (flags.readme) return writeReadme(flags.readme)
   const results = await measure()
-  process.stdout.write(`\n${results.machine}\n${results.flush}\n\n${textTable(results)}\n`)
+  process.stdout.write(
+    `\n${results.machine}; load average before: ${results.loadBefore}\n${results.flush}\n\n${textTable(results)}\n`,
+  )
   if (flags.json) await writeFile(flags.json, `${JSON.stringify(results, null, 2)}\n`)
   const failed = results.outcomes.some(({ failures }) => failures.some((one) => one !== undefined))
   if (failed) process.exitCode = 1
@@ -73,6 +75,7 @@ async function measure(): Promise<Results> {
     rounds: numberOf('rounds', flags.rounds, 1, 20),
     seconds: numberOf('seconds', flags.seconds, 0.5, 30),
   }
+  const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10
   await touchMemory(numberOf('touch-gb', flags['touch-gb'], 0, 16))
 
   const targets: Target[] = []
@@ -93,6 +96,7 @@ async function measure(): Promise<Results> {
   return {
     takenAt: new Date().toISOString(),
     machine: describeMachine(),
+    loadBefore,
     ...effort,
     flush: flushMode,
     load: loadGenerators,

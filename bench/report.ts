@@ -7,6 +7,8 @@ import type { Outcome } from './run.ts'
 export interface Results {
   readonly takenAt: string
   readonly machine: string
+  /** One-minute load average before the first measure: what else the machine had to do. */
+  readonly loadBefore: number
   readonly rounds: number
   readonly seconds: number
   readonly flush: string
@@ -137,7 +139,8 @@ export function markdownTable(results: Results): string {
     line(alignment),
     ...lines,
     '',
-    `Taken ${results.takenAt.slice(0, 10)} on ${results.machine}; load from ${results.load}, on the same machine.`,
+    `Taken ${results.takenAt.slice(0, 10)} on ${results.machine} (load average before: ${results.loadBefore}).`,
+    `Load from ${results.load}, on the same machine.`,
     `${results.rounds} rounds of about ${results.seconds} s each${compared ? ', the two brokers in turns' : ''}; medians.`,
     `Flush mode: ${results.flush}.`,
   ].join('\n')

@@ -5,6 +5,7 @@ import { median } from '../../../bench/run.ts'
 const results: Results = {
   takenAt: '2026-01-02T03:04:05.000Z',
   machine: '2 x CPU, 8 GB, Linux',
+  loadBefore: 0.2,
   rounds: 3,
   seconds: 2,
   flush: 'none',
