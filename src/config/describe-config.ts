@@ -85,10 +85,16 @@ function brokerSources(name: string, settings: BrokerSettings): SettingSynonym[]
   return first < 0 ? [] : found.slice(first)
 }
 
-type Scope = { table: ConfigTable; source: number; defaultOf: (name: string) => unknown }
+type Scope = {
+  table: ConfigTable
+  source: number
+  defaultOf: (name: string) => unknown
+  /** A setting that no broker setting stands behind names its own default among the synonyms, as in Kafka. */
+  namesOwnDefault?: true
+}
 
 function describeOverridable(
-  { table, source, defaultOf }: Scope,
+  { table, source, defaultOf, namesOwnDefault }: Scope,
   overrides: Texts,
   settings: BrokerSettings,
 ): DescribedSetting[] {
@@ -101,6 +107,10 @@ function describeOverridable(
       own === undefined ? textOf(setting, defaultOf(name)) : canonical(setting, name, own)
     const [synonym] = setting.synonyms
     const synonyms = synonym === undefined ? [] : brokerSources(synonym, settings)
+    if (synonym === undefined && namesOwnDefault) {
+      const text = textOf(setting, defaultOf(name))
+      synonyms.push({ name, value: text, source: ConfigSource.DEFAULT })
+    }
     if (own !== undefined) synonyms.unshift({ name, value, source })
     described.push({
       name,
@@ -141,6 +151,7 @@ export const describeGroupSettings = (
       table: groupSettings,
       source: ConfigSource.GROUP,
       defaultOf: (name) => groupDefaultOf(name, settings.config),
+      namesOwnDefault: true,
     },
     overrides,
     settings,

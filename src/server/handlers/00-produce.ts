@@ -108,6 +108,8 @@ class ProduceAttempt implements Expiring {
 
   start(): void {
     for (const { name, topicId, partitionData } of this.#request.topicData) {
+      // Topics without partitions do not appear in the answer.
+      if (partitionData.length === 0) continue
       const partitionResponses: PartitionAnswer[] = []
       this.#topics.push({ name, topicId, partitionResponses })
       for (const { index, records } of partitionData) {

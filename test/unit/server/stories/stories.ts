@@ -1,0 +1,14 @@
+import { adminStories } from './admin-stories.ts'
+import { configStories } from './config-stories.ts'
+import { connectionStories } from './connection-stories.ts'
+import { fetchStories } from './fetch-stories.ts'
+import { produceStories } from './produce-stories.ts'
+import type { Story } from './telling.ts'
+
+export const stories: Record<string, Story> = {
+  ...produceStories,
+  ...fetchStories,
+  ...adminStories,
+  ...configStories,
+  ...connectionStories,
+}
