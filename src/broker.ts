@@ -199,6 +199,7 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
   opening.add(() => io.jobs.close())
 
   const { clusterId, brokerId } = identityOf(options)
+  let inUse: LogDirs | undefined
   const logDirs = await LogDirs.open(io, {
     dirs: dataDirs,
     clusterId,
@@ -207,7 +208,14 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
     settings: config,
     maxTailBytes: config['lmq.tail.bytes'],
     maxOpenFiles: config['lmq.open.files'],
+    onDirectoryFailed: (path, error) => {
+      // Kafka halts, too, when no log directory is left: there is nothing to serve from.
+      if (inUse?.directories.every(({ isOffline }) => isOffline)) {
+        onFatal(new LmqError('LMQ_LOG_DIR_OFFLINE', { path }, error))
+      }
+    },
   })
+  inUse = logDirs
   opening.add(() => logDirs.close())
 
   const store = EmbeddedMetadataStore.open({

@@ -135,9 +135,10 @@ export class Partition implements LogListener {
   }
 
   /**
-   * Appends one batch and calls `done` when what `acks` asks for has happened: 0 appended, 1 in this broker's file (or
-   * durable, with `flush.messages=1`), -1 below the high watermark. The batch takes its place now, in the order of the
-   * calls, also when `done` comes later.
+   * Appends one batch and calls `done` when what `acks` asks for has happened: 1 in this broker's file (or durable, with
+   * `flush.messages=1`), -1 below the high watermark. With 0 nobody waits for an answer, but the memory of what waits
+   * for a slow disk must stay counted: that is as 1. The batch takes its place now, in the order of the calls, also
+   * when `done` comes later.
    */
   append(records: Buffer, options: PartitionAppendOptions, done: PartitionAppendDone): void {
     this.#ready()
@@ -165,7 +166,7 @@ export class Partition implements LogListener {
   }
 
   #appended(result: AppendResult, acks: number, done: PartitionAppendDone): void {
-    if (result.errorCode !== ErrorCode.NONE || acks === 0) {
+    if (result.errorCode !== ErrorCode.NONE) {
       done(result)
       return
     }
