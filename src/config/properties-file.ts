@@ -39,16 +39,19 @@ function splitLine(line: string): { key: string; value: string } {
   }
   const key = line.slice(0, at)
   const value = line.slice(at).replace(/^[ \t\f]*[=:]?[ \t\f]*/, '')
-  return { key: unescape(key), value: unescape(value) }
+  return { key: withoutEscapes(key), value: withoutEscapes(value) }
 }
 
 const named: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r', f: '\f' }
 
-function unescape(text: string): string {
+function withoutEscapes(text: string): string {
   if (!text.includes('\\')) return text
-  return text.replace(/\\(?:u([0-9a-fA-F]{4})|([^]))/g, (_all, code?: string, plain?: string) => {
-    if (code !== undefined) return String.fromCharCode(Number.parseInt(code, 16))
-    if (plain === 'u') throw new SyntaxError('Malformed \\uxxxx encoding.')
-    return named[plain ?? ''] ?? plain ?? ''
-  })
+  return text.replace(
+    /\\(?:u([0-9a-fA-F]{4})|([\s\S]))/g,
+    (_all, code?: string, plain?: string) => {
+      if (code !== undefined) return String.fromCharCode(Number.parseInt(code, 16))
+      if (plain === 'u') throw new SyntaxError('Malformed \\uxxxx encoding.')
+      return named[plain ?? ''] ?? plain ?? ''
+    },
+  )
 }
