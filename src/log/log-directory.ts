@@ -43,6 +43,7 @@ export class LogDirectory implements LogHome {
   #lock: { release(): Promise<void> } | undefined
   readonly #saved = new Map<string, string>()
   #saving: Promise<void> = Promise.resolve()
+  #isForgetting = false
 
   constructor(io: Io, path: string, logger: Logger, events: DirectoryEvents) {
     this.#io = io
@@ -125,6 +126,19 @@ export class LogDirectory implements LogHome {
       await this.#replace(cleanerFile, ({ cleanedOffset }) =>
         cleanedOffset >= 0 ? cleanedOffset : undefined,
       )
+    })
+  }
+
+  /**
+   * A log was removed: a new one of the same name must not be taken for as old after a crash, or its records would be
+   * below the log start. Many removals share one write.
+   */
+  forgetRemoved(): void {
+    if (this.#isForgetting) return
+    this.#isForgetting = true
+    void this.#saving.then(() => {
+      this.#isForgetting = false
+      return this.saveRecoveryPoints()
     })
   }
 

@@ -307,6 +307,7 @@ export class LogDirs {
     directory.logs.delete(log.name)
     log.discard()
     if (!log.hasFolder || directory.isOffline) return
+    directory.forgetRemoved()
     try {
       directory.removeFolder(log)
     } catch (error) {

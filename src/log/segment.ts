@@ -294,7 +294,8 @@ export class Segment {
     this.transactionIndex.truncateTo(offset)
     this.#sizeBytes = position
     this.writtenBytes = position
-    this.#newest = undefined
+    // The time index may lag behind: what is known and stays is not asked of it.
+    if (this.#newest && this.#newest.offset >= offset) this.#newest = undefined
     this.#bytesSinceIndexEntry = 0
     if (position === 0) this.#rollingTimestamp = undefined
   }

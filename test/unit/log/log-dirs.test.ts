@@ -1,11 +1,12 @@
 import fs from 'node:fs'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { storedIdentity } from '../../../src/log/meta-properties.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
 import {
   append,
   batchOf,
   follow,
+  never,
   nodeIo,
   openLogDirs,
   readAll,
@@ -176,3 +177,67 @@ t.test('a thousand cleanly closed logs open fast', async (t) => {
   t.equal(records, 1_000)
   await again.close()
 })
+
+t.test('a new topic does not inherit where a deleted one of its name began', async (t) => {
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  const dirs = await openLogDirs(io, [folder])
+  const old = follow(dirs.create('orders', 0, topicId, topicConfig()))
+  for (const value of ['a', 'b', 'c']) await append(old, batchOf(io, [record('k', value)]))
+  t.equal(old.deleteRecordsBefore(2).logStartOffset, 2)
+  const starts = `${folder}/log-start-offset-checkpoint`
+  const isStored = () => fs.existsSync(starts) && fs.readFileSync(starts, 'utf8').includes('orders')
+  await until(isStored)
+  dirs.delete(old)
+  await until(() => !isStored())
+  const young = follow(dirs.create('orders', 0, otherId, topicConfig()))
+  await append(young, batchOf(io, [record('k', 'new')]))
+  const crashed = copyOf(t, folder)
+  await dirs.close()
+  const again = await openLogDirs(io, [crashed])
+  const log = follow(again.create('orders', 0, otherId, topicConfig()))
+  t.same(await readAll(log), [{ offset: 0, key: 'k', value: 'new' }])
+  await again.close()
+})
+
+t.test('records behind a recovered cut keep their age', async (t) => {
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  const config = topicConfig({ 'segment.ms': never })
+  const nowMs = Date.now()
+  const oldMs = nowMs - 30 * 86_400_000
+  const dirs = await openLogDirs(io, [folder])
+  const log = follow(dirs.create('orders', 0, topicId, config))
+  for (const [value, timestamp] of [
+    ['x'.repeat(5_000), oldMs],
+    ['indexed', oldMs],
+    ['young', nowMs],
+  ] as const) {
+    await append(log, batchOf(io, [record('k', value, timestamp)]), { nowMs })
+  }
+  const crashed = copyOf(t, folder)
+  await dirs.close()
+  fs.appendFileSync(`${crashed}/orders-0/00000000000000000000.log`, 'torn')
+  const again = await openLogDirs(io, [crashed])
+  const recovered = follow(again.create('orders', 0, topicId, config))
+  t.equal(recovered.logEndOffset, 3)
+  t.equal((await recovered.offsetForTimestamp(nowMs, 3))?.offset, 2)
+  await again.applyRetention()
+  t.equal((await readAll(recovered)).at(-1)?.value, 'young', 'retention leaves it')
+  await again.close()
+})
+
+/** What a killed process leaves behind. */
+function copyOf(t: Test, folder: string): string {
+  const copy = temporaryFolder(t)
+  fs.cpSync(folder, copy, { recursive: true, filter: (path) => !path.endsWith('.lock') })
+  return copy
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000
+  while (!condition()) {
+    if (performance.now() > end) throw new Error('did not happen in time')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
