@@ -267,7 +267,8 @@ export class OffsetRequests {
     const errorCode = await shard.writeOffsets(records)
     if (errorCode !== ErrorCode.NONE) return { errorCode, topics: [] }
     this.#counters.offsetDeletions += records.length
-    return { errorCode, topics }
+    // As in Kafka, topics without partitions do not appear in the answer.
+    return { errorCode, topics: topics.filter(({ partitions }) => partitions.length > 0) }
   }
 }
 

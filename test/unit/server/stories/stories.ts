@@ -2,6 +2,7 @@ import { adminStories } from './admin-stories.ts'
 import { configStories } from './config-stories.ts'
 import { connectionStories } from './connection-stories.ts'
 import { fetchStories } from './fetch-stories.ts'
+import { groupStories } from './group-stories.ts'
 import { produceStories } from './produce-stories.ts'
 import type { Story } from './telling.ts'
 
@@ -11,4 +12,5 @@ export const stories: Record<string, Story> = {
   ...adminStories,
   ...configStories,
   ...connectionStories,
+  ...groupStories,
 }
