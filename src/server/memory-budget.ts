@@ -7,6 +7,8 @@ export class MemoryBudget {
   usedBytes = 0
   readonly #waiters = new Set<() => void>()
   #waking = false
+  /** Something was given back while waiters were being told: those told before may have room now. */
+  #wakeAgain = false
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes
@@ -51,13 +53,18 @@ export class MemoryBudget {
 
   /** A waiter that gives bytes back or waits again while it is told must not start a second round inside this one. */
   #wake(): void {
-    if (this.#waking) return
-    this.#waking = true
-    for (const waiter of [...this.#waiters]) {
-      if (this.exhausted) break
-      this.#waiters.delete(waiter)
-      waiter()
+    if (this.#waking) {
+      this.#wakeAgain = true
+      return
     }
+    this.#waking = true
+    do {
+      this.#wakeAgain = false
+      for (const waiter of [...this.#waiters]) {
+        if (this.exhausted) break
+        if (this.#waiters.delete(waiter)) waiter()
+      }
+    } while (this.#wakeAgain)
     this.#waking = false
   }
 }
