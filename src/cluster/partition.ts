@@ -113,6 +113,8 @@ export class Partition implements LogListener {
     this.#config = config
     this.#mustFlush = config['flush.messages'] === 1
     this.#minInSyncReplicas = config['min.insync.replicas']
+    // What held the high watermark back may not do so any more.
+    if (this.#isReady) this.#advance()
   }
 
   /** `min.insync.replicas`, but no more than there are replicas (KIP-966). */

@@ -40,11 +40,11 @@ export class LogFlusher {
     else this.#waiters.add(offset, waiter)
   }
 
-  /** Flushes when `flush.messages` or `flush.ms` say so. */
+  /** Flushes when `flush.messages` or `flush.ms` say so, or said so when somebody began to wait. */
   noteWritten(): void {
     const { config } = this.#core
     const unflushed = this.#core.writtenEndOffset - this.#flushedEndOffset
-    if (unflushed >= config.flushMessages) this.flushSoon()
+    if (unflushed >= config.flushMessages || !this.#waiters.isEmpty) this.flushSoon()
     else if (config.flushMs < never && !this.#timer && !this.#running) {
       this.#timer = this.#core.shared.io.timers.schedule(config.flushMs, () => {
         this.#timer = undefined

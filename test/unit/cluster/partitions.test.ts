@@ -100,6 +100,28 @@ t.test('flush.messages=1: acknowledged means durable', async (t) => {
   await cluster.close()
 })
 
+t.test('who waits for a flush is answered when flush.messages changes meanwhile', async (t) => {
+  const cluster = await openCluster(await tempFolder(t))
+  await create(cluster, topic('a', configs({ 'flush.messages': '1' })))
+  const partition = partitionOf(cluster, 'a')
+  const flushing = partition.config
+  const setConfig = (config: typeof flushing) => {
+    partition.config = config
+    cluster.logDirs.setConfig(partition.log, config)
+  }
+  const never = { ...flushing, 'flush.messages': Number.MAX_SAFE_INTEGER }
+
+  const first = append(partition, 1, 'not written yet')
+  setConfig(never)
+  t.equal((await first).errorCode, ErrorCode.NONE)
+
+  setConfig(flushing)
+  const second = append(partition, -1, 'written, not flushed yet')
+  partition.log.whenWritten(partition.logEndOffset, () => setImmediate(() => setConfig(never)))
+  t.equal((await second).errorCode, ErrorCode.NONE)
+  await cluster.close()
+})
+
 t.test(
   'min.insync.replicas counts no more than there are replicas, and only for acks=all',
   async (t) => {
