@@ -54,6 +54,8 @@ export class FetchAttempt {
   #finished = false
   #waiting = false
   #askedDisk = false
+  /** Records were read, were too few to answer, and must be read again for the answer. */
+  #hasDropped = false
   #timer: Timer | undefined
 
   constructor(
@@ -81,13 +83,16 @@ export class FetchAttempt {
   readonly hurry = (): void => {
     if (this.#finished) return
     this.#mustAnswer = true
-    if (!this.#reading) this.#finish()
+    if (this.#reading) return
+    if (this.#hasDropped && !this.#context.connection.closed) this.#read()
+    else this.#finish()
   }
 
   /** Looks at everything in the queue. */
   #read(): void {
     this.#reading = true
     this.#lookAgain = false
+    this.#hasDropped = false
     this.#queue = this.#list.takeQueue()
     this.#next = 0
     this.#recordBytes = 0
@@ -159,6 +164,11 @@ export class FetchAttempt {
     for (const [entry, answer] of this.#answers) {
       const isWanted = answer.recordBytes > 0 || answer.isHungry || this.#hasNews(entry, answer)
       if (isWanted) this.#list.enqueue(entry)
+    }
+    if (this.#recordBytes > 0) {
+      // Nobody counts the memory of a request that waits, so it must not hold any.
+      this.#hasDropped = true
+      this.#answers.clear()
     }
     if (!this.#waiting) this.#wait()
     if (this.#lookAgain) this.#read()

@@ -1,4 +1,6 @@
 // Goal: when a Fetch answers, and what an incremental session tells. Method: a broker in this process, raw requests.
+import v8 from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { type RunningBroker, startBroker } from '../../../src/index.ts'
 import { crc32c } from '../../../src/io/crc32c.ts'
@@ -221,6 +223,31 @@ t.test('readers that do not read hold no more memory than the budget', async (t)
   for (const reader of readers) reader.socket.resume()
   for (const { told } of await Promise.all(answers)) t.match(told[0], /:data$/)
   t.equal(await unsentBytes(), 0)
+})
+
+t.test('a Fetch that waits for more holds no records meanwhile', async (t) => {
+  const { broker, client } = await open(t)
+  for (let i = 0; i < 10; i++) await append(client, 0, 'v'.repeat(1_000_000))
+  v8.setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  const heldBytes = async () => {
+    for (let round = 0; round < 3; round++) {
+      collect()
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    return process.memoryUsage().arrayBuffers
+  }
+  const maxBytes = 1 << 25
+  const readAndWait = (reader: RawClient, maxWaitMs: number) =>
+    ask(reader, { wishes: [{ maxBytes }], maxBytes, minBytes: maxBytes, maxWaitMs })
+  t.same((await readAndWait(client, 200)).told, ['0:0:10:data'], 'they are in the answer')
+
+  const before = await heldBytes()
+  const readers = await Promise.all(Array.from({ length: 20 }, () => connect(t, broker)))
+  for (const reader of readers) readAndWait(reader, 60_000).catch(() => {})
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const grownBytes = (await heldBytes()) - before
+  t.ok(grownBytes < 60 * 1024 * 1024, `${grownBytes >> 20} MiB are held`)
 })
 
 t.test('stopping the broker answers a waiting Fetch', async (t) => {
