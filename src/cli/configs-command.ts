@@ -45,7 +45,7 @@ export function configsCommand(): Command {
     .option('--about', 'what each setting means')
     .action(describe)
   configs
-    .command('set <type> <name> <settings...>')
+    .command('set <type> <name> [settings...]')
     .description('set key=value settings, all or none')
     .option('--append <key=value>', 'add to a list; may be repeated', collect)
     .option('--subtract <key=value>', 'take from a list; may be repeated', collect)
@@ -103,6 +103,9 @@ const set = (
       ...changesOf(flags.append ?? [], 'append'),
       ...changesOf(flags.subtract ?? [], 'subtract'),
     ]
+    if (changes.length === 0) {
+      throw new UsageError('nothing to set: say key=value, --append or --subtract')
+    }
     const validateOnly = flags.dryRun === true
     await alterConfigs(client, resourceOf(type, name), changes, { validateOnly })
     const names = changes.map((change) => change.name)

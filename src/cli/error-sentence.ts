@@ -15,8 +15,9 @@ const hints: Readonly<Record<string, string>> = {
   UNKNOWN_TOPIC_OR_PARTITION: 'see what there is with `lmq topics list` and `lmq topics describe`',
   UNKNOWN_TOPIC_ID: 'see what there is with `lmq topics list`',
   TOPIC_ALREADY_EXISTS: 'choose another name, or say --if-not-exists',
-  INVALID_TOPIC_EXCEPTION: 'use 1 to 249 letters, digits, dots, dashes and underscores',
-  INVALID_PARTITIONS: 'partitions can only become more',
+  INVALID_TOPIC_EXCEPTION:
+    'use 1 to 249 letters, digits, dots, dashes and underscores; a dot and an underscore count as one',
+  INVALID_PARTITIONS: 'give 1 or more; partitions of a topic can only become more',
   INVALID_REPLICATION_FACTOR: 'use at most as many replicas as there are brokers',
   GROUP_ID_NOT_FOUND: 'see what there is with `lmq groups list`',
   NON_EMPTY_GROUP: 'stop its members first',
@@ -77,6 +78,11 @@ function sentenceOfLmqError(error: LmqError): Sentence {
     const what =
       code === 'LMQ_REQUEST_TIMED_OUT' ? `no answer to ${facts['api']} from` : 'cannot reach'
     return { text: `${what} ${facts['address']}${why}: ${advice}`, exitCode: exitCodes.unavailable }
+  }
+  if (code === 'LMQ_LOG_DIR_OFFLINE') {
+    const dirs = facts['dirs'] ?? facts['dir'] ?? ''
+    const advice = 'see the line above, or choose a folder that you may write with --data'
+    return { text: `no data folder can be used (${dirs}): ${advice}`, exitCode: exitCodes.failed }
   }
   if (code === 'LMQ_PORT_TAKEN') {
     const where = `port ${facts['port']} on ${facts['host']}`

@@ -9,8 +9,7 @@ export const serverSettings = {
   }),
   'authorizer.class.name': string({
     default: '',
-    used: false,
-    about: 'Java class of the authorizer.',
+    about: 'Java class of the authorizer. None can be loaded: a name here stops the start.',
   }),
   'auto.leader.rebalance.enable': bool({
     default: true,

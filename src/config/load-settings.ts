@@ -63,7 +63,15 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
   const settings = new BrokerSettings(texts)
   checkTogether(settings.config)
   const listenersPlan = planListeners(settings.config, sources.hostName ?? 'localhost')
+  checkProtection(settings.config)
   const warnings = [...listenersPlan.warnings]
+  const protective = [...withoutMeaning].filter(isProtective).sort()
+  if (protective.length > 0) {
+    for (const name of protective) withoutMeaning.delete(name)
+    warnings.unshift(
+      `these settings protect nothing here, every listener is PLAINTEXT and whoever reaches it may do everything: ${protective.join(', ')}`,
+    )
+  }
   if (withoutMeaning.size > 0) {
     const names = [...withoutMeaning].sort().join(', ')
     warnings.unshift(`known to Kafka but without meaning here, passed over: ${names}`)
@@ -171,6 +179,29 @@ function settleBrokerId(texts: Map<string, string>): void {
   }
   texts.set('node.id', id)
   texts.set('broker.id', id)
+}
+
+/** Names that make a reader of the settings believe that clients are authenticated, encrypted or limited. */
+const isProtective = (name: string): boolean =>
+  /^(sasl\.|ssl\.|delegation\.token\.)/.test(withoutListenerPrefix(name)) ||
+  name === 'super.users' ||
+  name === 'allow.everyone.if.no.acl.found'
+
+/** What an operator relies on to keep others out is never passed over: without it nothing starts. */
+function checkProtection(config: BrokerConfig): void {
+  const refuse = (key: string, value: string, reason: string): LmqError =>
+    new LmqError('LMQ_CONFIG_INVALID', { key, value, reason })
+  const authorizer = config['authorizer.class.name'].trim()
+  if (authorizer !== '') {
+    const reason =
+      'authorization (ACLs) is not served yet, everybody could do everything: take the line out to start without'
+    throw refuse('authorizer.class.name', authorizer, reason)
+  }
+  const protocol = config['security.inter.broker.protocol']
+  if (protocol !== 'PLAINTEXT') {
+    const reason = `${protocol} is not served yet, only PLAINTEXT is`
+    throw refuse('security.inter.broker.protocol', protocol, reason)
+  }
 }
 
 const leastDedupeBytesPerThread = 1024 * 1024

@@ -25,7 +25,12 @@ const retired = new Set([
   'unstable.feature.versions.enable',
 ])
 
+/** Read by Kafka's own authorizer, and by nothing where there is none. */
+const ofAuthorizer = new Set(['allow.everyone.if.no.acl.found', 'super.users'])
+
 const retiredPrefixes = ['zookeeper.', 'password.encoder.', 'confluent.']
 
 export const isRetiredSetting = (name: string): boolean =>
-  retired.has(name) || retiredPrefixes.some((prefix) => name.startsWith(prefix))
+  retired.has(name) ||
+  ofAuthorizer.has(name) ||
+  retiredPrefixes.some((prefix) => name.startsWith(prefix))

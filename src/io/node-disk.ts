@@ -21,7 +21,7 @@ export const nodeDisk: Disk = {
   },
   listSync: (path) => fs.readdirSync(path, { withFileTypes: true }).map(entryOf),
   list: async (path) => (await fs.promises.readdir(path, { withFileTypes: true })).map(entryOf),
-  makeFolderSync: (path) => void fs.mkdirSync(path, { recursive: true }),
+  makeFolderSync,
   renameSync: (from, to) => fs.renameSync(from, to),
   rename: (from, to) => fs.promises.rename(from, to),
   removeFileSync: (path) => fs.rmSync(path, { force: true }),
@@ -45,6 +45,23 @@ export const nodeDisk: Disk = {
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
   },
   lockFolder,
+}
+
+/**
+ * Parents, too. Not by Node's `recursive`, which tries for ever where a parent exists and the system still says ENOENT,
+ * as in /proc.
+ */
+function makeFolderSync(path: string): void {
+  if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+  const parent = dirname(path)
+  if (parent !== path) makeFolderSync(parent)
+  try {
+    fs.mkdirSync(path)
+  } catch (error) {
+    // Somebody else may have been faster.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error
+  }
 }
 
 function openFlags(mode: FileMode): number {

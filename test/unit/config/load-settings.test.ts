@@ -49,9 +49,25 @@ t.test("Kafka's own files and compose files start as they are", async (t) => {
   t.equal(listenersPlan.listeners.length, 1)
   t.same(warnings, [
     'unknown settings, passed over: port, port.9092.tcp.addr',
-    'known to Kafka but without meaning here, passed over: KAFKA_HEAP_OPTS, controller.listener.names, controller.quorum.voters, process.roles, ssl.client.auth, zookeeper.connect',
+    'known to Kafka but without meaning here, passed over: KAFKA_HEAP_OPTS, controller.listener.names, controller.quorum.voters, process.roles, zookeeper.connect',
+    'these settings protect nothing here, every listener is PLAINTEXT and whoever reaches it may do everything: ssl.client.auth',
   ])
 })
+
+t.test(
+  'protection that is not here is named, and stops nothing by its mere presence',
+  async (t) => {
+    const { warnings } = load({
+      file: file(
+        'authorizer.class.name=\nsuper.users=User:a\nsasl.enabled.mechanisms=PLAIN\nlistener.name.plaintext.ssl.keystore.type=PEM\nnum.io.threads=8',
+      ),
+    })
+    t.same(warnings, [
+      'known to Kafka but without meaning here, passed over: num.io.threads',
+      'these settings protect nothing here, every listener is PLAINTEXT and whoever reaches it may do everything: listener.name.plaintext.ssl.keystore.type, sasl.enabled.mechanisms, super.users',
+    ])
+  },
+)
 
 t.test('variables name settings as in Kafka’s image', async (t) => {
   const { config, settings } = load({
@@ -122,6 +138,25 @@ const refused: [string, SettingSources, { code: string; facts?: object }][] = [
     'only a controller',
     { file: file('process.roles=controller') },
     { code: 'LMQ_CONFIG_INVALID', facts: { key: 'process.roles' } },
+  ],
+  [
+    'an authorizer',
+    {
+      environment: {
+        KAFKA_AUTHORIZER_CLASS_NAME: 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+      },
+    },
+    { code: 'LMQ_CONFIG_INVALID', facts: { key: 'authorizer.class.name' } },
+  ],
+  [
+    'a listener with TLS',
+    { file: file('listeners=SSL://:9093\nssl.client.auth=required') },
+    { code: 'LMQ_CONFIG_INVALID', facts: { key: 'listeners' } },
+  ],
+  [
+    'TLS between brokers',
+    { file: file('security.inter.broker.protocol=SSL') },
+    { code: 'LMQ_CONFIG_INVALID', facts: { key: 'security.inter.broker.protocol' } },
   ],
   ['a broken file', { file: file('a=\\u1') }, { code: 'LMQ_CONFIG_INVALID' }],
 ]
