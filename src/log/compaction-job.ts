@@ -97,6 +97,10 @@ class Compaction {
   async run(): Promise<CompactionOutput> {
     await this.#buildMap()
     const cleanedOffset = this.#map.latestOffset + 1
+    // Without progress the next round would be the same one.
+    if (cleanedOffset <= this.#input.firstDirtyOffset) {
+      throw new Error('log.cleaner.dedupe.buffer.size has no room for the keys of one batch')
+    }
     const groups = this.#groups(cleanedOffset)
     for (const group of groups) await this.#cleanGroup(group)
     return {

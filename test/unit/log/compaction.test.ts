@@ -259,3 +259,14 @@ async function offsetsIn(io: Io, part: Buffer): Promise<number[]> {
   }
   return found
 }
+
+t.test('a batch with more keys than the map holds is no reason to go on for ever', async (t) => {
+  const at = await world(t)
+  const values = Array.from({ length: 45_000 }, (_, index) => [`k${index}`, 'v'] as const)
+  await put(at, values)
+  roll(at)
+  await put(at, [['k1', 'new']])
+  await at.dirs.applyCompaction()
+  t.equal(at.log.cleanedOffset, -1, 'nothing is called clean')
+  t.equal((await readAll(at.log)).length, 45_001)
+})
