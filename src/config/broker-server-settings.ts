@@ -41,7 +41,9 @@ export const serverSettings = {
     min: 1,
     max: 17,
     update: 'cluster-wide',
-    about: 'lz4 level when the broker compresses, for topics that do not say.',
+    used: false,
+    about:
+      'lz4 level when the broker compresses, for topics that do not say. No effect here: the lz4 library has one level.',
   }),
   'compression.type': oneOf(['uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer'], {
     default: 'producer',

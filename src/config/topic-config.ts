@@ -52,7 +52,8 @@ export const topicSettings = defineConfig({
     min: 1,
     max: 17,
     synonyms: ['compression.lz4.level'],
-    about: 'lz4 level when the broker compresses.',
+    used: false,
+    about: 'lz4 level when the broker compresses. No effect here: the lz4 library has one level.',
   }),
   'compression.type': oneOf(compressionTypes, {
     default: 'producer',

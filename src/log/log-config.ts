@@ -6,7 +6,6 @@ export type LogTopicConfig = Pick<
   TopicConfig,
   | 'cleanup.policy'
   | 'compression.gzip.level'
-  | 'compression.lz4.level'
   | 'compression.type'
   | 'compression.zstd.level'
   | 'delete.retention.ms'
@@ -98,7 +97,6 @@ export function logConfigOf(config: LogTopicConfig): LogConfig {
 
 function codecLevelOf(config: LogTopicConfig, codec: CodecId | undefined): number | undefined {
   if (codec === Codec.gzip) return config['compression.gzip.level']
-  if (codec === Codec.lz4) return config['compression.lz4.level']
   if (codec === Codec.zstd) return config['compression.zstd.level']
   return undefined
 }
