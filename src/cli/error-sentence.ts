@@ -79,6 +79,10 @@ function sentenceOfLmqError(error: LmqError): Sentence {
       code === 'LMQ_REQUEST_TIMED_OUT' ? `no answer to ${facts['api']} from` : 'cannot reach'
     return { text: `${what} ${facts['address']}${why}: ${advice}`, exitCode: exitCodes.unavailable }
   }
+  if (code === 'LMQ_PROTOCOL' && facts['what'] !== undefined) {
+    const text = `what answers does not speak Kafka's protocol (${facts['what']}): check --bootstrap`
+    return { text, exitCode: exitCodes.failed }
+  }
   if (code === 'LMQ_LOG_DIR_OFFLINE') {
     const dirs = facts['dirs'] ?? facts['dir'] ?? ''
     const advice = 'see the line above, or choose a folder that you may write with --data'

@@ -71,7 +71,12 @@ export function claimDirectory(
     ? decodeMetaProperties(io.disk.readFileSync(path), path)
     : undefined
   if (stored && (stored.clusterId !== owner.clusterId || stored.brokerId !== owner.brokerId)) {
-    throw new LmqError('LMQ_LOG_DIR_FOREIGN', { dir, stored, expected: owner })
+    throw new LmqError('LMQ_LOG_DIR_FOREIGN', {
+      dir,
+      stored: { clusterId: stored.clusterId, brokerId: stored.brokerId },
+      // Only these two: the caller's object may hold all settings, secrets among them.
+      expected: { clusterId: owner.clusterId, brokerId: owner.brokerId },
+    })
   }
   const properties = { ...owner, directoryId: stored?.directoryId ?? io.random.uuid() }
   if (!stored?.directoryId) io.disk.replaceFileSync(path, encodeMetaProperties(properties))

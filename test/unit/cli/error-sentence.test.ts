@@ -45,6 +45,18 @@ const cases: [string, unknown, RegExp, number][] = [
     /^\/f: cannot be read/,
     2,
   ],
+  [
+    'not Kafka',
+    new LmqError('LMQ_PROTOCOL', { what: 'impossible frame size', size: 1_213_486_160 }),
+    /does not speak Kafka's protocol .*--bootstrap/,
+    1,
+  ],
+  [
+    'no usable folder',
+    new LmqError('LMQ_LOG_DIR_OFFLINE', { dirs: ['/x'] }),
+    /^no data folder can be used \(\/x\): .*--data/,
+    1,
+  ],
   ['outcome', new OutcomeError(3, 'topic x'), /^topic x: UNKNOWN_TOPIC_OR_PARTITION: see what/, 1],
   [
     'outcome without advice',

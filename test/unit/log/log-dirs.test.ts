@@ -37,7 +37,9 @@ t.test("another cluster's or broker's folder is refused, and free afterwards", a
   await (await openLogDirs(io, [folder])).close()
   t.same(storedIdentity(io, [folder]), { clusterId: 'BBBBBBBBBBBBBBBBBBBBBQ', brokerId: 1 })
   await t.rejects(openLogDirs(io, [folder], { brokerId: 2 }), { code: 'LMQ_LOG_DIR_FOREIGN' })
-  await t.rejects(openLogDirs(io, [folder], { clusterId: 'x' }), { code: 'LMQ_LOG_DIR_FOREIGN' })
+  const foreign = await openLogDirs(io, [folder], { clusterId: 'x' }).catch((error) => error)
+  t.match(foreign, { code: 'LMQ_LOG_DIR_FOREIGN' })
+  t.same(Object.keys(foreign.facts.expected), ['clusterId', 'brokerId'], 'no setting is told')
   await (await openLogDirs(io, [folder])).close()
 })
 
@@ -225,6 +227,43 @@ t.test('records behind a recovered cut keep their age', async (t) => {
   await again.applyRetention()
   t.equal((await readAll(recovered)).at(-1)?.value, 'young', 'retention leaves it')
   await again.close()
+})
+
+t.test('an index is built anew although its file is closed to make room for others', async (t) => {
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  const config = topicConfig({ 'index.interval.bytes': 1_000, 'segment.bytes': 4_000_000 })
+  const open = async () => {
+    const dirs = await openLogDirs(io, [folder], { maxOpenFiles: 2 })
+    return { dirs, logs: [0, 1, 2, 3].map((i) => follow(dirs.create('a', i, topicId, config))) }
+  }
+  const first = await open()
+  for (const log of first.logs) {
+    for (let index = 0; index < 9; index++) {
+      await append(log, batchOf(io, [record('k', 'v'.repeat(500_000))]))
+    }
+    log.roll(2_000)
+    await append(log, batchOf(io, [record('k', 'v')]))
+  }
+  await first.dirs.close()
+
+  const { dirs, logs } = await open()
+  const [log, ...others] = logs
+  t.equal(log?.logEndOffset, 10)
+  const segment = log?.segments.first
+  let failure: unknown
+  segment?.rebuildIndexes(false, 1_000, io.timers, (error) => {
+    failure = error
+  })
+  while (!failure && segment?.offsetIndex.count === 0) {
+    for (const other of others) {
+      if (other.logEndOffset > 0) other.segments.active?.file.use()
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.equal(failure, undefined)
+  t.equal(segment?.offsetIndex.count, 8)
+  await dirs.close()
 })
 
 /** What a killed process leaves behind. */
