@@ -26,7 +26,7 @@ export type ScanEnd = { position: number; damage: string | undefined }
  * @returns false from `visit` to stop in front of that batch
  */
 export function* scanBatches(
-  file: DiskFile,
+  file: Pick<DiskFile, 'readSync'>,
   start: number,
   end: number,
   crc32c: Crc32c | undefined,

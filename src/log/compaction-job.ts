@@ -260,7 +260,7 @@ class Compaction {
     const segment = new Segment(this.#shared, this.#input.folder, place.baseOffset, 0)
     const batches: Buffer[] = []
     const steps = scanBatches(
-      segment.file.use(),
+      segment.file,
       0,
       place.sizeBytes,
       undefined,

@@ -78,6 +78,11 @@ export class PooledFile {
     return this.#file
   }
 
+  /** For who reads in steps: the file is opened again when it was closed between two of them. */
+  readSync(target: Buffer, position: number): number {
+    return this.use().readSync(target, position)
+  }
+
   /** Runs asynchronous work on the file, which stays open meanwhile. */
   async pinned<Result>(work: (file: DiskFile) => Promise<Result>): Promise<Result> {
     const file = this.use()

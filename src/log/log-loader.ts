@@ -118,7 +118,7 @@ class Loading {
       return end > active.baseOffset
     }
     const { crc32c } = this.#input.shared
-    const { damage, position } = yield* scanBatches(active.file.use(), start, size, crc32c, visit)
+    const { damage, position } = yield* scanBatches(active.file, start, size, crc32c, visit)
     if (damage || position !== size) return undefined
     this.#logEndOffset = end
     return end
@@ -136,7 +136,7 @@ class Loading {
     for (const segment of this.#segments.slice(0, from)) {
       const next = this.#segments[this.#segments.indexOf(segment) + 1]
       if (next && next.baseOffset <= replayFrom) continue
-      yield* scanBatches(segment.file.use(), 0, segment.sizeBytes, undefined, (buffer, at) => {
+      yield* scanBatches(segment.file, 0, segment.sizeBytes, undefined, (buffer, at) => {
         if (lastOffsetOf(buffer, at) >= replayFrom) producers.note(buffer, at)
         return true
       })

@@ -156,7 +156,7 @@ export class Segment {
       timestamp = maxTimestampOf(buffer, at)
       return false
     }
-    exhaust(scanBatches(this.file.use(), 0, this.writtenBytes, undefined, visit))
+    exhaust(scanBatches(this.file, 0, this.writtenBytes, undefined, visit))
     return timestamp
   }
 
@@ -213,7 +213,7 @@ export class Segment {
     this.#bytesSinceIndexEntry = 0
     this.#rollingTimestamp = undefined
     const end = yield* scanBatches(
-      this.file.use(),
+      this.file,
       0,
       fileBytes,
       this.#shared.crc32c,
@@ -237,7 +237,7 @@ export class Segment {
     visit: (buffer: Buffer, at: number, lastOffset: number, sizeBytes: number) => boolean,
   ): Generator<void, ScanEnd> {
     return yield* scanBatches(
-      this.file.use(),
+      this.file,
       0,
       this.writtenBytes,
       undefined,

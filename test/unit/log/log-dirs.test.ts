@@ -232,7 +232,7 @@ t.test('records behind a recovered cut keep their age', async (t) => {
 t.test('an index is built anew although its file is closed to make room for others', async (t) => {
   const folder = temporaryFolder(t)
   const io = nodeIo(t)
-  const config = topicConfig({ 'index.interval.bytes': 1_000, 'segment.bytes': 4_000_000 })
+  const config = topicConfig({ 'index.interval.bytes': 1_000, 'segment.bytes': 5_000_000 })
   const open = async () => {
     const dirs = await openLogDirs(io, [folder], { maxOpenFiles: 2 })
     return { dirs, logs: [0, 1, 2, 3].map((i) => follow(dirs.create('a', i, topicId, config))) }
