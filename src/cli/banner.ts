@@ -1,5 +1,13 @@
+import { addressText } from '../config/listeners.ts'
+
 export type BannerFacts = {
   readonly bootstrap: string
+  /** All listeners, the one of `bootstrap` first. */
+  readonly listeners?: readonly {
+    readonly name: string
+    readonly host: string
+    readonly port: number
+  }[]
   readonly httpAddress?: string | undefined
   readonly clusterId: string
   readonly brokerId: number
@@ -12,6 +20,9 @@ export type BannerFacts = {
 /** What a person sees when the broker is ready: the address to paste first. */
 export function banner(facts: BannerFacts): string {
   const rows: [string, string][] = [['bootstrap.servers', facts.bootstrap]]
+  for (const { name, host, port } of facts.listeners?.slice(1) ?? []) {
+    rows.push([`listener ${name}`, addressText(host, port)])
+  }
   if (facts.httpAddress) rows.push(['health, metrics', `${facts.httpAddress}/healthz /metrics`])
   const kept = facts.isEphemeral ? 'temporary: removed when the broker stops' : 'kept'
   rows.push(['data', `${facts.dataDir} (${kept})`])

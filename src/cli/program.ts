@@ -70,7 +70,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .showHelpAfterError('See lmq --help.')
     .addHelpText('after', `\n${codes}`)
   program.addCommand(startHelp())
-  const asked = argv.find((word) => word in tools) as keyof typeof tools | undefined
+  const asked = argv.find((word) => Object.hasOwn(tools, word)) as keyof typeof tools | undefined
   const names = asked === undefined ? (Object.keys(tools) as (keyof typeof tools)[]) : [asked]
   for (const name of names) program.addCommand(await tools[name]())
   inheritExit(program)
@@ -87,6 +87,8 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
 function inheritExit(command: Command): void {
   for (const child of command.commands) {
     child.copyInheritedSettings(command)
+    // `--bootstrap` and the like are options of the group of commands, and count in each of them.
+    if (command.parent) child.configureHelp({ showGlobalOptions: true })
     inheritExit(child)
   }
 }

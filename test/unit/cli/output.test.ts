@@ -36,5 +36,10 @@ t.test('log lines', async (t) => {
 t.test('the banner begins with the address', async (t) => {
   const facts = { bootstrap: 'h:1', clusterId: 'c', brokerId: 1, dataDir: '/d', startedMs: 90 }
   t.match(banner(facts), /ready in 90 ms.*h:1/)
+  const listeners = [
+    { name: 'IN', host: 'h', port: 1 },
+    { name: 'OUT', host: '::1', port: 2 },
+  ]
+  t.match(banner({ ...facts, listeners }), /listener OUT +\[::1\]:2\n/)
   t.match(banner({ ...facts, isEphemeral: true, httpAddress: 'http://h:2' }), /temporary/)
 })
