@@ -65,9 +65,12 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
   const listenersPlan = planListeners(settings.config, sources.hostName ?? 'localhost')
   checkProtection(settings.config)
   const warnings = [...listenersPlan.warnings]
-  const protective = [...withoutMeaning].filter(isProtective).sort()
+  const protective = [...withoutMeaning, ...unknown].filter(isProtective).sort()
   if (protective.length > 0) {
-    for (const name of protective) withoutMeaning.delete(name)
+    for (const name of protective) {
+      withoutMeaning.delete(name)
+      unknown.delete(name)
+    }
     warnings.unshift(
       `these settings protect nothing here, every listener is PLAINTEXT and whoever reaches it may do everything: ${protective.join(', ')}`,
     )
@@ -139,7 +142,9 @@ function sort(given: Given): 'used' | 'without meaning' | 'unknown' | Problem {
   )
   if (!isStrict && nearest === undefined) return 'unknown'
   const hint = nearest === undefined ? {} : { nearest }
-  return { key: name, value, source, reason: 'there is no such setting', ...hint }
+  const isSecret = /password|secret|jaas/.test(`${name} ${nearest ?? ''}`)
+  const shown = isSecret ? '(hidden)' : value
+  return { key: name, value: shown, source, reason: 'there is no such setting', ...hint }
 }
 
 /** A value that cannot be read is not kept: the default stands, and DescribeConfigs shows that. */
@@ -183,7 +188,7 @@ function settleBrokerId(texts: Map<string, string>): void {
 
 /** Names that make a reader of the settings believe that clients are authenticated, encrypted or limited. */
 const isProtective = (name: string): boolean =>
-  /^(sasl\.|ssl\.|delegation\.token\.)/.test(withoutListenerPrefix(name)) ||
+  /(^|\.)(sasl|ssl|delegation\.token)\./.test(name) ||
   name === 'super.users' ||
   name === 'allow.everyone.if.no.acl.found'
 

@@ -59,12 +59,12 @@ t.test(
   async (t) => {
     const { warnings } = load({
       file: file(
-        'authorizer.class.name=\nsuper.users=User:a\nsasl.enabled.mechanisms=PLAIN\nlistener.name.plaintext.ssl.keystore.type=PEM\nnum.io.threads=8',
+        'authorizer.class.name=\nsuper.users=User:a\nsasl.enabled.mechanisms=PLAIN\nlistener.name.plaintext.ssl.keystore.type=PEM\nnum.io.threads=8\nlistener.name.out.plain.sasl.jaas.config=x',
       ),
     })
     t.same(warnings, [
       'known to Kafka but without meaning here, passed over: num.io.threads',
-      'these settings protect nothing here, every listener is PLAINTEXT and whoever reaches it may do everything: listener.name.plaintext.ssl.keystore.type, sasl.enabled.mechanisms, super.users',
+      'these settings protect nothing here, every listener is PLAINTEXT and whoever reaches it may do everything: listener.name.out.plain.sasl.jaas.config, listener.name.plaintext.ssl.keystore.type, sasl.enabled.mechanisms, super.users',
     ])
   },
 )
@@ -138,6 +138,11 @@ const refused: [string, SettingSources, { code: string; facts?: object }][] = [
     'only a controller',
     { file: file('process.roles=controller') },
     { code: 'LMQ_CONFIG_INVALID', facts: { key: 'process.roles' } },
+  ],
+  [
+    'a secret under a misspelled name, and does not tell it',
+    { file: file('ssl.key.pasword=hush') },
+    { code: 'LMQ_CONFIG_UNKNOWN', facts: { value: '(hidden)', nearest: 'ssl.key.password' } },
   ],
   [
     'an authorizer',
