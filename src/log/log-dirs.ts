@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { assert } from '../base/assert.ts'
+import { AssertionError, assert } from '../base/assert.ts'
 import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Io, Timer } from '../io/io.ts'
@@ -374,13 +374,22 @@ export class LogDirs {
     )
   }
 
-  /** Runs `task` again and again, `intervalMs` after it has ended. */
+  /** Runs `task` again and again, `intervalMs` after it has ended, whatever became of it. */
   #every(intervalMs: () => number, task: () => Promise<void>): void {
     const wait = () => {
       if (this.#isClosed) return
       const timer = this.#io.timers.schedule(Math.max(1, intervalMs()), () => {
         this.#timers.delete(timer)
-        if (!this.#isClosed) void task().then(wait)
+        if (this.#isClosed) return
+        task()
+          .catch((error: unknown) => {
+            if (error instanceof AssertionError) throw error
+            this.#options.logger.error(
+              { error },
+              'a round of housekeeping failed; the next one comes',
+            )
+          })
+          .then(wait)
       })
       this.#timers.add(timer)
     }

@@ -47,14 +47,13 @@ export class LogView {
     if (!segment) return readNothing(offset, options.withAborted === true)
     const isRecent = (position: number) =>
       segment === this.#core.segments.active && segment.sizeBytes - position < tailReadBytes
-    const found = this.#core.reader.read(
-      segment,
-      offset,
-      upTo,
-      maxBytes,
-      options.minOneBatch,
-      isRecent,
-    )
+    let found: ReturnType<LogReader['read']>
+    try {
+      const { minOneBatch } = options
+      found = this.#core.reader.read(segment, offset, upTo, maxBytes, minOneBatch, isRecent)
+    } catch (error) {
+      return readError(this.#readErrorCode(error))
+    }
     if (found instanceof Promise) return this.#finishRead(segment, found, offset, maxBytes, options)
     if (!found?.records) return readNothing(offset, options.withAborted === true)
     this.#core.wantTail()

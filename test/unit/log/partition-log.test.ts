@@ -283,3 +283,17 @@ t.test('a log that is deleted frees its name at once', async (t) => {
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 })
+
+t.test('damage in what was written just now is told to its reader', async (t) => {
+  const { folder, log, put } = await world(t, { 'segment.bytes': 1_000_000 })
+  await put(4)
+  const first = await log.read(0, 1, upTo(log))
+  t.equal(first.nextOffset, 1)
+  const file = `${folder}/orders-0/${'0'.repeat(20)}.log`
+  const descriptor = fs.openSync(file, 'r+')
+  fs.writeSync(descriptor, Buffer.from([0, 0, 0, 5]), 0, 4, first.sizeBytes + 8)
+  fs.closeSync(descriptor)
+  const second = await log.read(1, 1_000, upTo(log))
+  t.equal(second.errorCode, ErrorCode.CORRUPT_MESSAGE)
+  t.equal((await log.read(0, 1, upTo(log))).errorCode, ErrorCode.NONE)
+})
