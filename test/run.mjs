@@ -87,6 +87,14 @@ async function compile(out) {
   return code === 0
 }
 
+/** Clients meet the program that people start: compiled and bundled. */
+async function buildProgram() {
+  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+  const code = await run(npm, ['run', '--silent', 'build'])
+  if (code !== 0) throw new Error('the program could not be built')
+  return join(root, 'dist', 'bin', 'lmq.js')
+}
+
 /** Runs jobs in lanes; a job is one file on one Node.js. */
 async function runAll(jobs, lanes) {
   const done = []
@@ -120,12 +128,13 @@ const indented = (text) =>
     .map((line) => `        ${line}`)
     .join('\n')
 
-function jobsOf(files, options, tools) {
+function jobsOf(files, options, tools, program) {
   const env = {
     ...process.env,
     TAP_TIMEOUT: '0',
     LMQ_TOOLS: join(results, 'tools.json'),
     LMQ_TEST_RESULTS: results,
+    ...(program && { LMQ_PROGRAM: program }),
     ...(options.long && { LMQ_LONG: '1' }),
     ...(options.quick && { LMQ_QUICK: '1' }),
   }
@@ -164,17 +173,16 @@ async function main() {
   const files = testFiles(options.parts)
   if (files.length === 0) throw new Error(`no test file begins with ${options.parts.join(' or ')}`)
   mkdirSync(results, { recursive: true })
-  const wanted = [
-    ...(files.some((file) => ['compat', 'cluster'].includes(partOf(file))) ? clients : []),
-    ...(options.allNodes ? otherNodes : []),
-  ]
+  const meetsClients = files.some((file) => ['compat', 'cluster'].includes(partOf(file)))
+  const wanted = [...(meetsClients ? clients : []), ...(options.allNodes ? otherNodes : [])]
   const [tools, typesRight] = await Promise.all([
     wanted.length > 0 ? obtain(wanted) : {},
     compile(options.out),
   ])
   for (const line of describe(tools)) console.log(line)
   writeFileSync(join(results, 'tools.json'), JSON.stringify(tools))
-  const done = await runAll(jobsOf(files, options, tools), options.jobs)
+  const program = meetsClients && typesRight ? await buildProgram() : undefined
+  const done = await runAll(jobsOf(files, options, tools, program), options.jobs)
   const types = { passed: typesRight ? 1 : 0, failed: typesRight ? 0 : 1, skipped: 0 }
   const counts = countsOf([types, ...done])
   const lines = didNotRun(tools, done)

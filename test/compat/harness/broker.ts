@@ -136,8 +136,13 @@ function ownEnvironment(): NodeJS.ProcessEnv {
   )
 }
 
-/** The built program when the tests are built, the source through tsx when they are run from source. */
+/**
+ * What a test run built (it says where), as people start it. A test file that is run alone takes the compiled program beside
+ * it, or the sources.
+ */
 export function lmqCommand(): [string, ...string[]] {
+  const program = process.env['LMQ_PROGRAM']
+  if (program) return [process.execPath, program]
   const fromSource = import.meta.url.endsWith('.ts')
   const entry = new URL(`../../../bin/lmq.${fromSource ? 'ts' : 'js'}`, import.meta.url)
   return [
