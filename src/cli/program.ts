@@ -1,6 +1,6 @@
 /** The command line of everything but starting a broker. */
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { VERSION } from '../base/version.ts'
 import { exitCodes } from './exit-codes.ts'
 import { type StartFlag, startFlags } from './start-flags.ts'
 
@@ -49,23 +49,11 @@ function startHelp(): Command {
   )
 }
 
-function version(): string {
-  // Beside the sources or beside dist/: whichever holds the package's own file.
-  for (const path of ['../../package.json', '../../../package.json']) {
-    try {
-      const text = readFileSync(new URL(path, import.meta.url), 'utf8')
-      const read = JSON.parse(text) as { name?: string; version?: string }
-      if (read.name === 'lmq' && read.version) return read.version
-    } catch {}
-  }
-  return 'unknown'
-}
-
 /** @returns the exit code. @throws what a command failed with */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   const program = new Command('lmq')
     .description('A broker that speaks the Kafka protocol, and tools for any Kafka cluster.')
-    .version(version())
+    .version(VERSION)
     .exitOverride()
     .showHelpAfterError('See lmq --help.')
     .addHelpText('after', `\n${codes}`)

@@ -238,7 +238,9 @@ export class GroupMember {
         }),
         { timeoutMs: 3_000 },
       )
-    } catch {}
+    } catch {
+      // The session time-out removes a member whose goodbye did not arrive.
+    }
   }
 }
 
