@@ -68,12 +68,25 @@ export class ControllerMachine {
     this.image.apply(record, new MetadataDelta())
   }
 
-  /** The first records of a new log. None when there is one already. */
-  bootstrap(clusterId: string, features: ReadonlyMap<string, number>): Decision<string> {
-    if (this.image.clusterId !== '') {
-      return { answer: this.image.clusterId, records: [], effects: [] }
+  /**
+   * The first records of a new log. A log that exists gets what it lacks: the secret.
+   *
+   * @param secret base64; '' writes none
+   * @returns the id of the cluster that the log belongs to
+   */
+  bootstrap(
+    clusterId: string,
+    features: ReadonlyMap<string, number>,
+    secret = '',
+  ): Decision<string> {
+    const records: MetadataRecord[] = []
+    if (this.image.clusterSecret === '' && secret !== '') {
+      records.push({ kind: 'clusterSecret', secret })
     }
-    const records: MetadataRecord[] = [{ kind: 'cluster', clusterId }]
+    if (this.image.clusterId !== '') {
+      return { answer: this.image.clusterId, records, effects: [] }
+    }
+    records.unshift({ kind: 'cluster', clusterId })
     for (const [name, level] of features) records.push({ kind: 'feature', name, level })
     const facts = { clusterId }
     return {

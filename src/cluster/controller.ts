@@ -48,6 +48,8 @@ const emptyBatch = (): Batch => ({ records: [], waiting: [] })
 const SNAPSHOT_BYTES = 1024 * 1024
 /** Records encoded without giving others their turn. */
 const SNAPSHOT_SLICE = 500
+/** As long as the hash that it goes into. */
+const CLUSTER_SECRET_BYTES = 32
 const RETRY_MS = 100
 const LONGEST_RETRY_MS = 5_000
 
@@ -105,7 +107,8 @@ export class Controller {
 
   /** Writes the first entry of a new log. @returns the id of the cluster that the log belongs to */
   bootstrap(clusterId: string, features: ReadonlyMap<string, number>): Promise<string> {
-    return this.#submit((machine) => machine.bootstrap(clusterId, features))
+    const secret = this.#io.random.bytes(CLUSTER_SECRET_BYTES).toString('base64')
+    return this.#submit((machine) => machine.bootstrap(clusterId, features, secret))
   }
 
   /** Topic ids are chosen here. */

@@ -51,6 +51,8 @@ export class MetadataImage {
   /** Index of the last entry of the metadata log that is in here; -1 before the first. Caches may use it as version. */
   index = -1
   clusterId = ''
+  /** What brokers prove by to one another that they belong here; base64, '' in a log that has none yet. */
+  clusterSecret = ''
   /** Partitions of all topics. */
   partitionCount = 0
   /** The first producer id that was never given out. */
@@ -127,6 +129,7 @@ export class MetadataImage {
   replaceWith(other: MetadataImage): void {
     this.index = other.index
     this.clusterId = other.clusterId
+    this.clusterSecret = other.clusterSecret
     this.partitionCount = other.partitionCount
     this.nextProducerId = other.nextProducerId
     this.lastBrokerEpoch = other.lastBrokerEpoch
@@ -143,6 +146,9 @@ export class MetadataImage {
     switch (record.kind) {
       case 'cluster':
         this.clusterId = record.clusterId
+        return
+      case 'clusterSecret':
+        this.clusterSecret = record.secret
         return
       case 'feature':
         this.#applyFeature(record)
@@ -182,6 +188,7 @@ export class MetadataImage {
   /** The shortest list of records that leads to this image. */
   *toRecords(): Iterable<MetadataRecord> {
     yield { kind: 'cluster', clusterId: this.clusterId }
+    if (this.clusterSecret !== '') yield { kind: 'clusterSecret', secret: this.clusterSecret }
     for (const [name, level] of this.features) yield { kind: 'feature', name, level }
     yield* this.#brokerRecords()
     for (const topic of this.topics.values()) {

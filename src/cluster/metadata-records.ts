@@ -54,6 +54,8 @@ export type BrokerListener = {
 const kinds = {
   /** The first record of every log: whose log it is. */
   cluster: { clusterId: text },
+  /** What only brokers of this cluster know: they prove by it to one another who they are. 32 random bytes, base64. */
+  clusterSecret: { secret: text },
   /** A level that all brokers may rely on (metadata.version, group.version ...); 0 takes it back. */
   feature: { name: text, level: int },
   /** A broker process came up. Its epoch is greater than every one before; it starts fenced until it is caught up. */
