@@ -189,7 +189,6 @@ type Parts = {
   readonly controller: Controller
   readonly store: EmbeddedMetadataStore
   readonly table: ReturnType<typeof createApiTable>
-  readonly requestMemory: MemoryBudget
   readonly brokerEpoch: number
 }
 
@@ -245,9 +244,8 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
     epoch: () => brokerEpoch,
   })
   opening.add(() => services.groups.close())
-  const requestMemory = new MemoryBudget(requestBytes(loaded))
   const table = createApiTable()
-  const listeners = await openListeners(options, services, table, requestMemory, opening)
+  const listeners = await openListeners(options, services, table, opening)
 
   const brokerEpoch = await register(options, services, candidate.incarnationId, listeners)
   followMetadata(services, tail)
@@ -268,7 +266,6 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
     controller,
     store,
     table,
-    requestMemory,
     brokerEpoch,
   }
 }
@@ -339,6 +336,7 @@ function makeServices(
       if (block.errorCode === ErrorCode.NONE) return block
       throw new LmqError('LMQ_NOT_CONTROLLER', { errorCode: block.errorCode })
     }),
+    requestMemory: new MemoryBudget(requestBytes(loaded)),
     answerMemory: new MemoryBudget(halfBudget(loaded)),
     topicMetrics: new TopicMetricsTable(),
     metadataCache: new MetadataCache(),
@@ -353,7 +351,6 @@ async function openListeners(
   { io, loaded }: BrokerOptions,
   services: Services,
   table: ReturnType<typeof createApiTable>,
-  requestMemory: MemoryBudget,
   opening: Opening,
 ): Promise<Listener[]> {
   let connections = 0
@@ -361,7 +358,7 @@ async function openListeners(
     table,
     services,
     outbox: new Outbox(io.timers),
-    requestMemory,
+    requestMemory: services.requestMemory,
     answerMemory: services.answerMemory,
     limits: new ConnectionLimits(() => loaded.config),
     nextConnectionId: () => ++connections,
@@ -440,8 +437,9 @@ function followBrokerSettings({ settings, image, broker, partitions }: Services)
 }
 
 function metricSources(parts: Parts): MetricSources {
-  const { services, listeners, table, controller, requestMemory } = parts
-  const { image, partitions, groups, logDirs, fetchSessions, answerMemory } = services
+  const { services, listeners, table, controller } = parts
+  const { image, partitions, groups, logDirs, fetchSessions } = services
+  const { requestMemory, answerMemory } = services
   return {
     clusterId: services.broker.clusterId,
     brokerId: services.broker.brokerId,

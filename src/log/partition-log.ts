@@ -258,6 +258,19 @@ export class PartitionLog {
     this.#core.whenWritten(offset, waiter)
   }
 
+  /**
+   * Calls `waiter` once when everything that `append` was called for until now is in the file or never will be: its
+   * memory is free then.
+   */
+  whenSettled(waiter: () => void): void {
+    const { gate } = this.#appender
+    if (gate) {
+      void gate.then(() => this.whenSettled(waiter))
+    } else if (this.#core.state === 'open') {
+      this.#core.whenWritten(this.#core.logEndOffset, waiter)
+    } else waiter()
+  }
+
   /** The same for `flushedEndOffset`. Does not ask for a flush: `flush.messages` and `flush.ms` do. */
   whenFlushed(offset: number, waiter: Waiter): void {
     this.#core.open()

@@ -404,7 +404,10 @@ export class Connection implements ConnectionFacts {
     if (frameIsFree && slot.memory !== undefined) {
       this.#around.services.io.memory.giveBack(slot.memory)
     }
-    if (this.#closed) return
+    if (this.#closed) {
+      if (slot.served.api.key === PRODUCE) this.#around.requestMemory.give(slot.requestBytes)
+      return
+    }
     if (answer === 'close') {
       this.#close('an acks=0 request failed')
       return
@@ -535,13 +538,19 @@ export class Connection implements ConnectionFacts {
     for (const listener of listeners) listener()
   }
 
-  /** Gives back everything that is shared. Answers that come later are dropped. */
+  /**
+   * Gives back everything that is shared. Answers that come later are dropped; a Produce stays counted until then: its
+   * batches may be waiting for the disk.
+   */
   #release(): void {
     if (this.#closed) return
     this.#closed = true
     const { requestMemory, answerMemory } = this.#around
     requestMemory.stopWaiting(this.#advance)
     answerMemory.stopWaiting(this.#advance)
+    for (const { served, answered, requestBytes } of this.#slots) {
+      if (served.api.key === PRODUCE && !answered) this.#grantedBytes -= requestBytes
+    }
     this.#slots.length = 0
     requestMemory.give(this.#grantedBytes)
     this.#grantedBytes = 0

@@ -40,6 +40,8 @@ export type Services = {
   readonly logDirs: LogDirs
   readonly fetchSessions: FetchSessionCache
   readonly producerIds: ProducerIds
+  /** Bytes of requests that are being received or worked on. */
+  readonly requestMemory: MemoryBudget
   /** Bytes of answers that peers have not taken yet: Fetch answers less when it is short. */
   readonly answerMemory: MemoryBudget
   readonly topicMetrics: TopicMetricsTable

@@ -129,7 +129,24 @@ class ProduceAttempt implements Expiring {
   expire(): void {
     this.#expiring = false
     this.#frameIsFree = false
+    this.#countWaiting()
     this.#finish()
+  }
+
+  /** The answer gives the request's memory back: what waits for the disk is counted by itself from now on. */
+  #countWaiting(): void {
+    const { services, apiVersion } = this.#context
+    for (const { name, topicId, partitionData } of this.#request.topicData) {
+      for (const { index, records } of partitionData) {
+        const partition =
+          apiVersion >= FIRST_VERSION_WITH_IDS
+            ? findPartitionById(services, topicId, index)
+            : findPartition(services, name, index)
+        if (typeof partition === 'number' || records === null) continue
+        services.requestMemory.take(records.length)
+        partition.log.whenSettled(() => services.requestMemory.give(records.length))
+      }
+    }
   }
 
   #append(name: string, topicId: string, index: number, records: Buffer): PartitionAnswer {

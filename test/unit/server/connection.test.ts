@@ -372,7 +372,7 @@ t.test('a connection that dies in the middle gives its memory back', async (t) =
   t.ok(requestMemory.usedBytes > 1_000_000)
   client.close()
   await until(() => listener.connectionCount === 0, 'gone')
-  t.equal(requestMemory.usedBytes, 0)
+  t.equal(requestMemory.usedBytes, produceFrame(1).length - 4, 'its batches may wait for the disk')
   held[0]?.reply({ responses: [] })
   t.equal(requestMemory.usedBytes, 0)
 })
