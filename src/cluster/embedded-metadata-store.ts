@@ -1,6 +1,7 @@
 import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Io } from '../io/io.ts'
+import { EmbeddedStoreHandle } from './embedded-store-handle.ts'
 import { MetadataFiles, type RecoveredLog } from './metadata-files.ts'
 import { encodeFrame, FrameKind } from './metadata-frame.ts'
 import type {
@@ -25,7 +26,7 @@ export type EmbeddedStoreOptions = {
 
 /**
  * The metadata log of a broker that is a cluster by itself: files in its data folder. Several brokers of one process
- * may share one object, then they are a cluster.
+ * may share one object, each by a handle of its own (`share`), then they are a cluster.
  *
  * Appends that arrive while the disk is busy leave together in one write and one flush.
  */
@@ -52,6 +53,7 @@ export class EmbeddedMetadataStore implements MetadataStore {
   #closed = false
   readonly #watchers = new Set<() => void>()
   readonly #members = new Set<StoreMember>()
+  #handles = 0
 
   private constructor(io: Io, files: MetadataFiles | undefined, log: RecoveredLog) {
     this.#io = io
@@ -73,6 +75,16 @@ export class EmbeddedMetadataStore implements MetadataStore {
     }
     const { files, recovered } = MetadataFiles.open(io, folder, logger)
     return new EmbeddedMetadataStore(io, files, recovered)
+  }
+
+  /** A broker's own handle: closing it gives up that broker's part only; closing the last one closes the files. */
+  share(): MetadataStore {
+    this.#checkUsable()
+    this.#handles++
+    return new EmbeddedStoreHandle(this, async () => {
+      this.#handles--
+      if (this.#handles === 0) await this.close()
+    })
   }
 
   async head(): Promise<StoreHead> {
@@ -182,7 +194,11 @@ export class EmbeddedMetadataStore implements MetadataStore {
     return written
   }
 
+  /** The newest run of a broker takes the place of an earlier one that did not leave. */
   async join(member: StoreMember): Promise<Membership> {
+    for (const other of this.#members) {
+      if (other.brokerId === member.brokerId) this.#members.delete(other)
+    }
     this.#members.add(member)
     this.#tellWatchers()
     return {
