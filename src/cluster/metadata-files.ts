@@ -35,7 +35,8 @@ export class MetadataFiles {
   }
 
   /**
-   * Reads all of a folder, which is made when missing. A torn last entry, which nobody was told of, is cut off.
+   * Reads all of a folder, which is made when missing. A torn last entry, which nobody was told of, is cut off. What was
+   * read is on the disk when this returns.
    *
    * @throws LMQ_STORE_CORRUPT for damage anywhere else
    */
@@ -73,10 +74,10 @@ export class MetadataFiles {
     }
     if (!active) throw new LmqError('LMQ_STORE_CORRUPT', { folder })
     for (const path of damaged) io.disk.removeFileSync(path)
-    if (isNew) {
-      io.disk.flushFolderSync(folder)
-      io.disk.flushFolderSync(folder.slice(0, folder.lastIndexOf('/')) || '/')
-    }
+    // What a killed process left in the page cache counts as committed from here on, so it must be on the disk.
+    if (active.position > 0) active.file.flushSync()
+    io.disk.flushFolderSync(folder)
+    if (isNew) io.disk.flushFolderSync(folder.slice(0, folder.lastIndexOf('/')) || '/')
     return { files: new MetadataFiles(io, folder, active, bases, snapshots), recovered }
   }
 

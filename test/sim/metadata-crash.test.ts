@@ -86,3 +86,18 @@ function check(t: Test, found: string[], log: Sent): void {
   log.history = found
   log.acknowledged = found.length - 1
 }
+
+simulate('what a killed process left counts only once it is durable', async (world, t) => {
+  const store = open(world)
+  const leadership = await lead(store)
+  const count = 1 + world.random.int(5)
+  for (let index = 0; index < count; index++) {
+    void store.append(leadership, index - 1, Buffer.from(`entry ${index}`))
+  }
+  await pause(world, world.random.int(4))
+  world.kill()
+  const again = open(world)
+  const found = await read(again)
+  world.losePower()
+  t.same(await read(open(world)), found)
+})
