@@ -1,4 +1,4 @@
-// Goal: the program does what its help says, as a process of its own: start, stop, and every command readerst a broker.
+// Goal: the program does what its help says, as a process of its own: start, stop, and every command works against a broker.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -54,10 +54,14 @@ async function until(condition: () => boolean, running: Running): Promise<void> 
 }
 
 async function start(t: Tap, ...words: string[]): Promise<{ running: Running; bootstrap: string }> {
-  const running = run(['start', '--http-port', '-1', ...words])
+  // A broker that is killed leaves its temporary folder: it makes it in one that goes with the test.
+  const folder = await mkdtemp(join(tmpdir(), 'lmq-cli-'))
+  const env = { TMPDIR: folder }
+  const running = run(['start', '--http-port', '-1', ...words], { env })
   t.teardown(async () => {
     running.child.kill('SIGKILL')
     await running.ended
+    await rm(folder, { recursive: true, force: true })
   })
   await until(() => running.out().includes('Ctrl+C'), running)
   const bootstrap = /bootstrap\.servers +(\S+)/.exec(running.out())?.[1] ?? ''
