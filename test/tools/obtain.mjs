@@ -4,18 +4,11 @@
 //
 // Tools: kcat, python, go, java, node22, node24. Everything but kcat lands in the cache folder (cache.mjs). A tool that is
 // missing is never an error: its tests are skipped, and the reason is printed here and by the test run.
-import { spawn } from 'node:child_process'
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cached, definitionOf } from './cache.mjs'
+import { installDebian, mayInstallDebian, onPath, run } from './programs.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const compat = join(here, '..', 'compat')
@@ -60,23 +53,11 @@ async function obtainKcat() {
 
 async function installKcat() {
   if (process.platform === 'darwin' && onPath('brew')) await run('brew', ['install', 'kcat'])
-  else if (onPath('apt-get') && process.getuid?.() === 0) await installDebian('kcat')
+  else if (mayInstallDebian()) await installDebian('kcat')
   else throw new Error('kcat is not installed (apt-get install kcat, or brew install kcat)')
   const path = onPath('kcat')
   if (!path) throw new Error('kcat was installed but is not on the PATH')
   return path
-}
-
-async function installDebian(name) {
-  const lockWait = ['-o', 'DPkg::Lock::Timeout=180']
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const install = ['install', '-y', '-q', '--no-install-recommends', ...lockWait, name]
-  try {
-    await run('apt-get', install, { env })
-  } catch {
-    await run('apt-get', ['update', '-q', ...lockWait], { env })
-    await run('apt-get', install, { env })
-  }
 }
 
 async function obtainPython() {
@@ -172,41 +153,6 @@ function sourcesIn(folder, ending) {
   const path = join(compat, folder)
   const names = readdirSync(path).filter((name) => name.endsWith(ending))
   return names.sort().map((name) => join(path, name))
-}
-
-function onPath(program) {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const path = join(folder, program)
-    if (folder !== '' && existsSync(path)) return path
-  }
-  return undefined
-}
-
-/** Runs a program to its end. Rejects with its last lines when it fails or takes longer than ten minutes. */
-function run(program, args, options = {}) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 600_000,
-      killSignal: 'SIGKILL',
-      ...options,
-    })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk
-    })
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk
-    })
-    child.on('error', reject)
-    child.on('close', (code, signal) => {
-      if (code === 0) return resolve({ stdout, stderr })
-      const last = `${stdout}\n${stderr}`.trim().split('\n').slice(-8).join('\n    ')
-      const line = [program, ...args].join(' ')
-      reject(new Error(`${line} ended with ${signal ?? code}:\n    ${last}`))
-    })
-  })
 }
 
 async function main() {
