@@ -21,6 +21,11 @@ export const operatingErrors = {
     'the metadata log was written by a newer version: start that version or a newer one',
   LMQ_STORE_UNREACHABLE:
     'the metadata store does not answer: check its address and that it has a leader',
+  LMQ_STORE_DENIED:
+    'the metadata store refuses this broker: check its token and what the token may do',
+  LMQ_STORE_DIVERGED:
+    'the metadata store was emptied or restored from an older copy: bring the newer one back, or restore it from the broker that knows most (lmq cluster recover --from-broker)',
+  LMQ_LOCK_LOST: 'a lock of the cluster is held by another broker by now: leave the work to it',
   LMQ_NOT_CONTROLLER: 'this broker is no longer the controller: ask the current one',
   LMQ_PORT_TAKEN: 'the port is already in use: stop the other program or choose another port',
   LMQ_LISTENER_INVALID: 'a listener cannot be opened: check its host name and port',

@@ -2,6 +2,7 @@ import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Io } from '../io/io.ts'
 import { EmbeddedStoreHandle } from './embedded-store-handle.ts'
+import { EmbeddedLocks, LockLeadership } from './lock.ts'
 import { MetadataFiles, type RecoveredLog } from './metadata-files.ts'
 import { encodeFrame, FrameKind } from './metadata-frame.ts'
 import type {
@@ -31,6 +32,7 @@ export type EmbeddedStoreOptions = {
  * Appends that arrive while the disk is busy leave together in one write and one flush.
  */
 export class EmbeddedMetadataStore implements MetadataStore {
+  readonly locks = new EmbeddedLocks()
   readonly #io: Io
   readonly #files: MetadataFiles | undefined
   #snapshot: StoreSnapshot | undefined
@@ -44,7 +46,7 @@ export class EmbeddedMetadataStore implements MetadataStore {
   /** The digest of the entry at each index from the snapshot's on, those that are queued included. */
   readonly #digests: { firstIndex: number; values: number[] }
   #controllerEpoch: number
-  #leader: EmbeddedLeadership | undefined
+  #leader: LockLeadership | undefined
   #queue: QueuedAppend[] = []
   /** Work on the files, one after the other; never rejects. */
   #work: Promise<void> = Promise.resolve()
@@ -98,14 +100,16 @@ export class EmbeddedMetadataStore implements MetadataStore {
   /** The epoch is durable with its first entry: one that wrote nothing has bound nobody, and may be given out again. */
   async lead(candidate: Candidate): Promise<Leadership | undefined> {
     this.#checkUsable()
-    if (this.#leader) return undefined
-    this.#controllerEpoch++
-    const leadership = new EmbeddedLeadership(candidate, this.#controllerEpoch, (lost) => {
-      if (this.#leader !== lost) return
+    const lock = this.locks.tryAcquire(CONTROLLER_LOCK, candidate, this.#controllerEpoch)
+    if (!lock) return undefined
+    this.#controllerEpoch = lock.epoch
+    const leadership = new LockLeadership(lock)
+    this.#leader = leadership
+    lock.onLost(() => {
+      if (this.#leader !== leadership) return
       this.#leader = undefined
       this.#tellWatchers()
     })
-    this.#leader = leadership
     // What the former leader had queued is decided before the new one reads the head.
     await this.#work
     this.#tellWatchers()
@@ -113,7 +117,7 @@ export class EmbeddedMetadataStore implements MetadataStore {
   }
 
   async depose(controllerEpoch: number): Promise<void> {
-    if (this.#leader?.controllerEpoch === controllerEpoch) this.#leader.lose()
+    await this.locks.depose(CONTROLLER_LOCK, controllerEpoch)
   }
 
   append(leadership: Leadership, afterIndex: number, payload: Buffer): Promise<number> {
@@ -216,7 +220,7 @@ export class EmbeddedMetadataStore implements MetadataStore {
     if (this.#closed) return
     this.#closed = true
     await this.#work
-    this.#leader?.lose()
+    this.locks.close()
     this.#watchers.clear()
     await this.#files?.close()
   }
@@ -251,7 +255,7 @@ export class EmbeddedMetadataStore implements MetadataStore {
   /** After a failed write or flush nobody knows what the files hold: nothing more is written until a restart. */
   #fail(error: unknown): LmqError {
     this.#failure ??= error instanceof LmqError ? error : new LmqError('LMQ_DISK_WRITE', {}, error)
-    this.#leader?.lose()
+    void this.#leader?.release()
     return this.#failure
   }
 
@@ -270,49 +274,12 @@ export class EmbeddedMetadataStore implements MetadataStore {
   }
 }
 
+/** Who holds it is the controller. */
+const CONTROLLER_LOCK = 'controller'
+
 type QueuedAppend = {
   readonly entry: StoreEntry
   readonly frame: Buffer
   readonly resolve: (index: number) => void
   readonly reject: (error: unknown) => void
-}
-
-class EmbeddedLeadership implements Leadership {
-  readonly brokerId: number
-  readonly incarnationId: string
-  readonly controllerEpoch: number
-  #held = true
-  readonly #onLose: (leadership: EmbeddedLeadership) => void
-  readonly #listeners: (() => void)[] = []
-
-  constructor(
-    candidate: Candidate,
-    controllerEpoch: number,
-    onLose: (leadership: EmbeddedLeadership) => void,
-  ) {
-    this.brokerId = candidate.brokerId
-    this.incarnationId = candidate.incarnationId
-    this.controllerEpoch = controllerEpoch
-    this.#onLose = onLose
-  }
-
-  get held(): boolean {
-    return this.#held
-  }
-
-  onLost(listener: () => void): void {
-    if (this.#held) this.#listeners.push(listener)
-    else listener()
-  }
-
-  lose(): void {
-    if (!this.#held) return
-    this.#held = false
-    this.#onLose(this)
-    for (const listener of this.#listeners.splice(0)) listener()
-  }
-
-  async release(): Promise<void> {
-    this.lose()
-  }
 }

@@ -1,4 +1,5 @@
 import { LmqError } from '../base/errors.ts'
+import type { HeldLock, Locks } from './lock.ts'
 import type {
   Candidate,
   Leadership,
@@ -16,8 +17,10 @@ import type {
  * store (leadership, membership, watches) and nothing of the others'.
  */
 export class EmbeddedStoreHandle implements MetadataStore {
+  readonly locks: Locks
   readonly #store: MetadataStore
   readonly #onClose: () => Promise<void>
+  readonly #held = new Set<HeldLock>()
   readonly #leaderships = new Set<Leadership>()
   readonly #memberships = new Set<Membership>()
   readonly #watches = new Set<Watch>()
@@ -25,6 +28,7 @@ export class EmbeddedStoreHandle implements MetadataStore {
 
   constructor(store: MetadataStore, onClose: () => Promise<void>) {
     this.#store = store
+    this.locks = this.#locksOf(store.locks)
     this.#onClose = onClose
   }
 
@@ -108,8 +112,26 @@ export class EmbeddedStoreHandle implements MetadataStore {
   async #close(): Promise<void> {
     for (const watch of [...this.#watches]) watch.stop()
     for (const leadership of [...this.#leaderships]) await leadership.release()
+    for (const lock of [...this.#held]) await lock.release()
     for (const membership of [...this.#memberships]) await membership.leave()
     await this.#onClose()
+  }
+
+  #locksOf(locks: Locks): Locks {
+    return {
+      acquire: async (name, candidate) => {
+        this.#checkOpen()
+        const lock = await locks.acquire(name, candidate)
+        if (!lock) return undefined
+        this.#held.add(lock)
+        lock.onLost(() => this.#held.delete(lock))
+        if (this.#closing) await lock.release()
+        return lock.held ? lock : undefined
+      },
+      write: (lock, value) => locks.write(lock, value),
+      state: (name) => locks.state(name),
+      depose: (name, epoch) => locks.depose(name, epoch),
+    }
   }
 
   #checkOpen(): void {

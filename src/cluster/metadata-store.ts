@@ -1,3 +1,5 @@
+import type { Locks } from './lock.ts'
+
 /**
  * Where the metadata log lives. Brokers are state machines over this log: one of them, the controller, appends; all of
  * them read. The store is the only judge of who may append: time, locks and beliefs of a broker decide nothing.
@@ -5,6 +7,9 @@
  * Every implementation passes `test/contract/metadata-store.ts`.
  */
 export type MetadataStore = {
+  /** For what runs once in the whole cluster. The controllership is one of them, taken by `lead`. */
+  readonly locks: Locks
+
   /** The last entry that is committed, and who leads. Never older than what this caller has seen. */
   head(): Promise<StoreHead>
 
@@ -31,7 +36,8 @@ export type MetadataStore = {
   append(leadership: Leadership, afterIndex: number, payload: Buffer): Promise<number>
 
   /**
-   * Entries from `fromIndex` on, in order; empty when there is nothing newer. When entries at `fromIndex` are gone
+   * Entries from `fromIndex` on, in order; empty when there is nothing newer: than what is committed now, or, for a
+   * caller with a watch, than what its listener was last called for. When entries at `fromIndex` are gone
    * already, the newest snapshot comes with them and the entries continue behind it.
    *
    * @param maxBytes a bound on the payloads together; at least one entry is returned
