@@ -4,8 +4,10 @@ import {
   assignOffset,
   attributesOf,
   BATCH_HEADER_BYTES,
+  baseOffsetOf,
   codecOf,
   lastOffsetDeltaOf,
+  leaderEpochOf,
   maxTimestampOf,
   NO_PRODUCER_ID,
   producerIdOf,
@@ -13,7 +15,15 @@ import {
 import { checkFrame, checkHeader, checkRecords, refusal } from './batch-check.ts'
 import { recode } from './batch-recode.ts'
 import type { LogCore } from './log-core.ts'
-import { type AppendOptions, type AppendResult, appended, refused } from './log-outcomes.ts'
+import {
+  type AppendOptions,
+  type AppendResult,
+  appended,
+  type ReplicateOptions,
+  type ReplicateResult,
+  refused,
+} from './log-outcomes.ts'
+import { replicatedBatches } from './replicated-batches.ts'
 import type { Segment } from './segment.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -95,6 +105,60 @@ export class LogAppender {
     return this.#commit(recoded, options)
   }
 
+  /** As `append`, for batches that the leader has given their offsets. */
+  replicate(
+    records: Buffer,
+    options: ReplicateOptions,
+  ): ReplicateResult | Promise<ReplicateResult> {
+    if (!this.#gate) return this.#replicateNow(records, options)
+    const outcome = this.#gate.then(() => this.#replicateNow(records, options))
+    this.holdAppends(outcome)
+    return outcome
+  }
+
+  #replicateNow(records: Buffer, options: ReplicateOptions): ReplicateResult {
+    const core = this.#core
+    core.open()
+    let sizeBytes = 0
+    const result = (errorCode: ErrorCode, reason: string | null) => ({
+      errorCode,
+      reason,
+      sizeBytes,
+      end: core.logEndOffset,
+    })
+    if (core.state !== 'open') return result(ErrorCode.KAFKA_STORAGE_ERROR, null)
+    const sound = replicatedBatches(records, {
+      logEndOffset: core.logEndOffset,
+      isEmpty: core.segments.active === undefined,
+      leaderEpoch: options.leaderEpoch,
+      latestEpoch: core.epochs.latestEpoch,
+      crc32c: core.shared.crc32c,
+    })
+    try {
+      for (const batch of sound.batches) {
+        this.#takeReplica(batch, options.nowMs)
+        sizeBytes += batch.length
+      }
+    } catch (error) {
+      core.home.fail(error, 'append')
+      return result(ErrorCode.KAFKA_STORAGE_ERROR, null)
+    }
+    const { damage } = sound
+    return result(damage ? ErrorCode.CORRUPT_MESSAGE : ErrorCode.NONE, damage ?? null)
+  }
+
+  #takeReplica(batch: Buffer, nowMs: number): void {
+    const core = this.#core
+    const baseOffset = baseOffsetOf(batch, 0)
+    // Without records a log's end is only where it was told to begin: the batch there may begin before it.
+    if (!core.segments.active) core.logEndOffset = baseOffset
+    const lastOffset = baseOffset + lastOffsetDeltaOf(batch, 0)
+    this.#place(batch, lastOffset, maxTimestampOf(batch, 0), nowMs)
+    core.epochs.note(leaderEpochOf(batch, 0), baseOffset)
+    if (producerIdOf(batch, 0) !== NO_PRODUCER_ID) this.#noteProducer(batch, 0)
+    if (core.keepsTail) core.tail.add(batch)
+  }
+
   /** The batch is good: from here on everything happens in this turn. */
   #commit(batch: Buffer, options: AppendOptions): AppendResult {
     const hasProducer = producerIdOf(batch, 0) !== NO_PRODUCER_ID
@@ -111,13 +175,13 @@ export class LogAppender {
     const lastOffset = baseOffset + lastOffsetDeltaOf(batch, 0)
     assignOffset(batch, 0, baseOffset, options.leaderEpoch)
     try {
-      this.#place(batch, lastOffset, options.nowMs)
+      this.#place(batch, lastOffset, maxTimestampOf(batch, 0), options.nowMs)
     } catch (error) {
       this.#core.home.fail(error, 'append')
       return refused(refusal(ErrorCode.KAFKA_STORAGE_ERROR))
     }
     this.#core.epochs.note(options.leaderEpoch, baseOffset)
-    if (hasProducer) this.#noteProducer(batch)
+    if (hasProducer) this.#noteProducer(batch, 0)
     if (this.#core.keepsTail) this.#core.tail.add(batch)
     return appended(
       baseOffset,
@@ -127,14 +191,13 @@ export class LogAppender {
     )
   }
 
-  #noteProducer(batch: Buffer): void {
-    const aborted = this.#core.producers.note(batch, 0)
+  #noteProducer(b: Buffer, at: number): void {
+    const aborted = this.#core.producers.note(b, at)
     if (aborted) this.#core.segments.active?.transactionIndex.append(aborted)
   }
 
   /** Puts a batch at the end of the active segment, or of a new one. @throws Node's own disk errors */
-  #place(batch: Buffer, lastOffset: number, nowMs: number): void {
-    const maxTimestamp = maxTimestampOf(batch, 0)
+  #place(batch: Buffer, lastOffset: number, maxTimestamp: number, nowMs: number): void {
     const active = this.#core.segments.active
     const segment =
       !active || this.#mustRoll(active, batch.length, lastOffset, maxTimestamp, nowMs)

@@ -62,6 +62,24 @@ export function appended(
   }
 }
 
+export type ReplicateOptions = {
+  /** The epoch under which the leader was asked: what it wrote later is not taken. */
+  readonly leaderEpoch: number
+  /** The broker clock. */
+  readonly nowMs: number
+}
+
+export type ReplicateResult = {
+  /** NONE, CORRUPT_MESSAGE (batches before the damaged one were taken) or KAFKA_STORAGE_ERROR. */
+  readonly errorCode: ErrorCode
+  /** What is wrong, for the log; null: nothing. */
+  readonly reason: string | null
+  /** Bytes taken. */
+  readonly sizeBytes: number
+  /** The log's end afterwards. Count it only when it is written: `whenWritten(end)`. */
+  readonly end: number
+}
+
 export type ReadOptions = {
   /** Exclusive: high watermark or last stable offset. Never beyond what is written. */
   readonly upTo: number

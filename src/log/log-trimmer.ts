@@ -1,10 +1,13 @@
 import { assert } from '../base/assert.ts'
 import { LmqError } from '../base/errors.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
+import { BATCH_HEADER_BYTES, baseOffsetOf } from '../protocol/record-batch.ts'
 import type { LogAppender } from './log-appender.ts'
 import type { LogCore } from './log-core.ts'
 import { Suffix } from './log-files.ts'
 import { exhaust, type Segment } from './segment.ts'
+
+const always = () => true
 
 /** Takes records away from one log, at its start or its end. */
 export class LogTrimmer {
@@ -80,36 +83,82 @@ export class LogTrimmer {
   }
 
   /**
-   * Cuts the log so that it ends at `offset` (exclusive). Appends wait meanwhile; what is not written yet is written
-   * first.
+   * Cuts the log so that it ends at `offset` (exclusive), or where the batch that holds `offset` begins. Appends wait
+   * meanwhile; what is not written yet is written first.
    */
-  truncateTo(offset: number): Promise<void> {
+  truncateTo(offset: number, isWanted = always): Promise<void> {
     this.#core.open()
-    const work = (this.#appender.gate ?? Promise.resolve()).then(() => this.#truncateNow(offset))
+    const work = (this.#appender.gate ?? Promise.resolve()).then(() =>
+      this.#truncateNow(offset, isWanted),
+    )
     this.#appender.holdAppends(work)
     return work
   }
 
-  async #truncateNow(offset: number): Promise<void> {
+  /** Removes all records; the log begins and ends at `offset` now. */
+  startAt(offset: number, isWanted = always): Promise<void> {
+    this.#core.open()
+    const work = (this.#appender.gate ?? Promise.resolve()).then(() =>
+      this.#startNow(offset, isWanted),
+    )
+    this.#appender.holdAppends(work)
+    return work
+  }
+
+  async #truncateNow(offset: number, isWanted: () => boolean): Promise<void> {
     this.#core.assertOnline()
     if (offset >= this.#core.logEndOffset) return
-    await new Promise<void>((resolve, reject) =>
-      this.#core.whenWritten(this.#core.logEndOffset, (errorCode) =>
-        errorCode === ErrorCode.NONE ? resolve() : reject(new LmqError('LMQ_LOG_DIR_OFFLINE')),
-      ),
-    )
-    await this.#core.flusher.settled()
-    this.#core.assertOnline()
+    await this.#quiet()
     const { all } = this.#core.segments
     const holder = this.#core.segments.floor(offset)
     const position = holder ? await this.#core.reader.locate(holder, offset) : -1
     this.#core.assertOnline()
+    if (!isWanted()) return
     const gone = all.filter((segment) => segment.baseOffset >= offset && segment !== holder)
+    const end = holder && position >= 0 ? this.#baseAt(holder, position, offset) : offset
+    this.#forgetReaders()
+    this.#cut(holder, position, end, gone)
+    this.#core.listener.trimmed?.(this.#core.log)
+  }
+
+  async #startNow(offset: number, isWanted: () => boolean): Promise<void> {
+    this.#core.assertOnline()
+    await this.#quiet()
+    if (!isWanted()) return
+    const core = this.#core
+    this.#forgetReaders()
+    core.logStartOffset = offset
+    core.epochs.truncateEnd(0)
+    core.snapshots.removeAbove(-1)
+    this.#cut(undefined, -1, offset, [...core.segments.all])
+    core.highWatermark = offset
+    core.home.checkpointSoon()
+    core.listener.trimmed?.(core.log)
+  }
+
+  /** Nothing is on its way to the disk any more. */
+  async #quiet(): Promise<void> {
+    const core = this.#core
+    await new Promise<void>((resolve, reject) =>
+      core.whenWritten(core.logEndOffset, (errorCode) =>
+        errorCode === ErrorCode.NONE ? resolve() : reject(new LmqError('LMQ_LOG_DIR_OFFLINE')),
+      ),
+    )
+    await core.flusher.settled()
+    core.assertOnline()
+  }
+
+  #forgetReaders(): void {
     this.#core.truncations++
     this.#core.dropTail()
     this.#core.reader.forgetHints()
-    this.#cut(holder, position, offset, gone)
-    this.#core.listener.trimmed?.(this.#core.log)
+  }
+
+  /** A batch goes as a whole: the log ends where the first one that goes began, if that is before `offset`. */
+  #baseAt(holder: Segment, position: number, offset: number): number {
+    const header = Buffer.alloc(BATCH_HEADER_BYTES)
+    const count = holder.file.use().readSync(header, position)
+    return count < header.length ? offset : Math.min(offset, baseOffsetOf(header, 0))
   }
 
   #cut(holder: Segment | undefined, position: number, offset: number, gone: Segment[]): void {

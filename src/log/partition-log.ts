@@ -6,7 +6,14 @@ import type { LogConfig } from './log-config.ts'
 import { LogCore, type LogIdentity, type StoredLog } from './log-core.ts'
 import type { LogFlusher } from './log-flusher.ts'
 import type { LoadedLog } from './log-loader.ts'
-import type { AppendOptions, AppendResult, ReadOptions, ReadResult } from './log-outcomes.ts'
+import type {
+  AppendOptions,
+  AppendResult,
+  ReadOptions,
+  ReadResult,
+  ReplicateOptions,
+  ReplicateResult,
+} from './log-outcomes.ts'
 import type { LogHome, LogShared } from './log-shared.ts'
 import { LogTrimmer } from './log-trimmer.ts'
 import { LogView } from './log-view.ts'
@@ -238,6 +245,21 @@ export class PartitionLog {
     return this.#appender.append(records, options)
   }
 
+  /**
+   * Takes whole batches as a leader has them: offsets, epochs, times and producer fields stay. Each is checked before
+   * it is taken (structure, CRC-32C, offsets that go on at the log's end, epochs that do not go back), so that damage
+   * at the leader does not spread. Offsets may leave gaps upwards: compaction makes them.
+   *
+   * @param records must not change until the result's end is written; a last batch that is cut off is left out
+   * @returns a promise only while the log is being truncated
+   */
+  replicate(
+    records: Buffer,
+    options: ReplicateOptions,
+  ): ReplicateResult | Promise<ReplicateResult> {
+    return this.#appender.replicate(records, options)
+  }
+
   /** Called by the home when a turn ends: writes what was gathered. */
   drain(): void {
     this.#appender.drain()
@@ -350,13 +372,19 @@ export class PartitionLog {
   }
 
   /**
-   * Cuts the log so that it ends at `offset` (exclusive). Appends wait meanwhile; what is not written yet is written
-   * first.
+   * Cuts the log so that it ends at `offset` (exclusive), or where the batch that holds `offset` begins. Appends wait
+   * meanwhile; what is not written yet is written first.
    *
+   * @param isWanted asked again in the turn in which the log is cut; false: it stays as it is
    * @throws LMQ_LOG_DIR_OFFLINE
    */
-  truncateTo(offset: number): Promise<void> {
-    return this.#trimmer.truncateTo(offset)
+  truncateTo(offset: number, isWanted?: () => boolean): Promise<void> {
+    return this.#trimmer.truncateTo(offset, isWanted)
+  }
+
+  /** Removes all records; the log begins and ends at `offset` now. Otherwise as `truncateTo`. */
+  startAt(offset: number, isWanted?: () => boolean): Promise<void> {
+    return this.#trimmer.startAt(offset, isWanted)
   }
 
   // ------------------------------------------------------------------------------------------------ its life
