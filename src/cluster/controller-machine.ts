@@ -8,6 +8,11 @@ import {
   type RegistrationAnswer,
 } from './broker-commands.ts'
 import {
+  type AlterClientQuotasCommand,
+  decideAlterClientQuotas,
+  type QuotaOutcome,
+} from './client-quota-commands.ts'
+import {
   type AlterConfigsCommand,
   type ConfigChange,
   decideAlterConfigs,
@@ -16,6 +21,7 @@ import {
 } from './config-commands.ts'
 import type { ConfigRules } from './config-rules.ts'
 import type { Decision, Outcome } from './decision.ts'
+import { decideUpdateFeatures, type UpdateFeaturesCommand } from './feature-commands.ts'
 import { MetadataDelta } from './metadata-delta.ts'
 import { MetadataImage } from './metadata-image.ts'
 import type { MetadataRecord } from './metadata-records.ts'
@@ -116,6 +122,14 @@ export class ControllerMachine {
 
   incrementalAlterConfigs(command: AlterConfigsCommand<ConfigChange>): Decision<ResourceOutcome[]> {
     return decideIncrementalAlterConfigs(this.image, this.#rules, command)
+  }
+
+  alterClientQuotas(command: AlterClientQuotasCommand): Decision<QuotaOutcome[]> {
+    return decideAlterClientQuotas(this.image, command)
+  }
+
+  updateFeatures(command: UpdateFeaturesCommand): Decision<Outcome> {
+    return decideUpdateFeatures(this.image, command)
   }
 
   registerBroker(registration: BrokerRegistration): Decision<RegistrationAnswer> {

@@ -7,10 +7,12 @@ import type {
   ProducerIdsAnswer,
   RegistrationAnswer,
 } from './broker-commands.ts'
+import type { AlterClientQuotasCommand, QuotaOutcome } from './client-quota-commands.ts'
 import type { AlterConfigsCommand, ConfigChange, ResourceOutcome } from './config-commands.ts'
 import type { ConfigRules } from './config-rules.ts'
 import { ControllerMachine } from './controller-machine.ts'
 import type { ControllerEffect, Decision, Outcome } from './decision.ts'
+import type { UpdateFeaturesCommand } from './feature-commands.ts'
 import { encodeRecords, type MetadataRecord } from './metadata-records.ts'
 import type { Candidate, Leadership, MetadataStore, Watch } from './metadata-store.ts'
 import type { MetadataTail } from './metadata-tail.ts'
@@ -133,6 +135,15 @@ export class Controller {
 
   incrementalAlterConfigs(command: AlterConfigsCommand<ConfigChange>): Promise<ResourceOutcome[]> {
     return this.#submit((machine) => machine.incrementalAlterConfigs(command))
+  }
+
+  alterClientQuotas(command: AlterClientQuotasCommand): Promise<QuotaOutcome[]> {
+    return this.#submit((machine) => machine.alterClientQuotas(command))
+  }
+
+  updateFeatures(command: Omit<UpdateFeaturesCommand, 'brokerId'>): Promise<Outcome> {
+    const { brokerId } = this.#candidate
+    return this.#submit((machine) => machine.updateFeatures({ ...command, brokerId }))
   }
 
   registerBroker(registration: BrokerRegistration): Promise<RegistrationAnswer> {

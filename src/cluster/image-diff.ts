@@ -29,5 +29,6 @@ export function diffImages(
     for (const brokerId of image.brokers.keys()) delta.brokers.add(brokerId)
   }
   delta.features = true
+  delta.clientQuotas = true
   delta.producerIds = true
 }

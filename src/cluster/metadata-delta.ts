@@ -27,6 +27,7 @@ export class MetadataDelta {
   /** Ids of brokers that registered, changed or went. */
   readonly brokers = new Set<number>()
   features = false
+  clientQuotas = false
   producerIds = false
 
   get isEmpty(): boolean {
@@ -37,6 +38,7 @@ export class MetadataDelta {
       this.configs.size === 0 &&
       this.brokers.size === 0 &&
       !this.features &&
+      !this.clientQuotas &&
       !this.producerIds
     )
   }

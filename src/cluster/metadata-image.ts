@@ -1,4 +1,5 @@
 import { assert } from '../base/assert.ts'
+import { ClientQuotas } from './client-quotas.ts'
 import type { MetadataDelta, ResourceName } from './metadata-delta.ts'
 import type { BrokerListener, MetadataRecord, RecordOf } from './metadata-records.ts'
 import type { PartitionImage, TopicImage } from './topic-image.ts'
@@ -66,6 +67,7 @@ export class MetadataImage {
   readonly brokers = new Map<number, BrokerImage>()
   /** Finalized feature levels by name; a level of 0 is absent. */
   readonly features = new Map<string, number>()
+  readonly clientQuotas = new ClientQuotas()
   readonly #configs = new Map<string, { resource: ResourceName; values: Map<string, string> }>()
 
   topic(name: string): TopicImage | undefined {
@@ -139,6 +141,7 @@ export class MetadataImage {
     refill(this.brokers, other.brokers)
     refill(this.features, other.features)
     refill(this.#configs, other.#configs)
+    this.clientQuotas.replaceWith(other.clientQuotas)
   }
 
   /** Applies one record. References to what does not exist are bugs of the controller, hence asserts. */
@@ -172,6 +175,10 @@ export class MetadataImage {
       case 'config':
         this.#applyConfig(record, delta)
         return
+      case 'clientQuota':
+        this.clientQuotas.apply(record)
+        delta.clientQuotas = true
+        return
       case 'producerIds':
         this.nextProducerId = record.nextProducerId
         delta.producerIds = true
@@ -200,6 +207,7 @@ export class MetadataImage {
     for (const { resource, values } of this.#configs.values()) {
       for (const [name, value] of values) yield { kind: 'config', ...resource, name, value }
     }
+    yield* this.clientQuotas.toRecords()
     if (this.nextProducerId > 0) {
       yield {
         kind: 'producerIds',

@@ -42,6 +42,21 @@ const listeners = field(
     ),
 )
 
+const quota = field(
+  (value): value is number | null => value === null || (typeof value === 'number' && value > 0),
+)
+const quotaEntity = field(
+  (value): value is readonly QuotaEntityPart[] =>
+    Array.isArray(value) &&
+    value.length > 0 &&
+    value.every(
+      (each) => typeof each?.entityType === 'string' && textOrNull.check(each.entityName),
+    ),
+)
+
+/** One type of whom a client quota is for; a null name is the default of that type. */
+export type QuotaEntityPart = { readonly entityType: string; readonly entityName: string | null }
+
 /** Where clients of one listener reach a broker. */
 export type BrokerListener = {
   readonly name: string
@@ -115,6 +130,8 @@ const kinds = {
   removeTopic: { topicId: text },
   /** One setting of one resource; null takes it away. Types are Kafka's: 2 topic, 4 broker, 16 client metrics, 32 group. */
   config: { resourceType: int, resourceName: text, name: text, value: textOrNull },
+  /** One quota of one user, client id or address; null takes it away. */
+  clientQuota: { entity: quotaEntity, key: text, value: quota },
   /** A block of producer ids went to a broker: ids below `nextProducerId` are never given out again. */
   producerIds: { brokerId: int, brokerEpoch: int, nextProducerId: int },
 } as const

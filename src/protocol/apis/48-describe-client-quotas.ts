@@ -4,8 +4,6 @@ import { array, bool, defineApi, errorCode, float64, int8, int32, string } from 
  * Quotas by user, client id and address (KIP-546).
  *
  * Added: v1 compact form.
- *
- * Not served yet.
  */
 export const describeClientQuotas = defineApi({
   key: 48,

@@ -4,8 +4,6 @@ import { array, bool, defineApi, errorCode, float64, int32, string } from '../sc
  * Sets and removes quotas by user, client id and address (KIP-546).
  *
  * Added: v1 compact form.
- *
- * Not served yet.
  */
 export const alterClientQuotas = defineApi({
   key: 49,

@@ -4,8 +4,6 @@ import { array, bool, defineApi, errorCode, int8, int16, int32, string } from '.
  * Raises or lowers the finalized versions of features, such as `metadata.version` (KIP-584).
  *
  * Added: v1 kind of change, validation only (KIP-778); v2 one result for all.
- *
- * Not served yet.
  */
 export const updateFeatures = defineApi({
   key: 57,

@@ -4,8 +4,6 @@ import { array, defineApi, errorCode, int8, int8s, int32, string } from '../sche
  * Names of resources that have settings (KIP-1142).
  *
  * v0 was ListClientMetricsResources and knows those only (KIP-714); v1 resource types.
- *
- * Not served yet.
  */
 export const listConfigResources = defineApi({
   key: 74,
