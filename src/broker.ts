@@ -16,6 +16,7 @@ import { MetadataTail } from './cluster/metadata-tail.ts'
 import { Partitions } from './cluster/partitions.ts'
 import { addressText, type ListenersPlan } from './config/listeners.ts'
 import type { LoadedSettings } from './config/load-settings.ts'
+import { topicConfigOf } from './config/topic-config.ts'
 import { GroupCoordinator } from './coordinator/group-coordinator.ts'
 import { OFFSETS_TOPIC } from './coordinator/ports.ts'
 import type { Io } from './io/io.ts'
@@ -50,7 +51,7 @@ export type BrokerOptions = {
 /** Where clients of one listener reach this broker. */
 export type OpenListener = { readonly name: string; readonly host: string; readonly port: number }
 
-/** Levels that a new cluster begins with; see `supportedFeatures` in handlers/18-api-versions.ts. */
+/** Levels that a new cluster begins with; see `supportedFeatures` in cluster/feature-commands.ts. */
 const initialFeatures: ReadonlyMap<string, number> = new Map([['metadata.version', 30]])
 /** In the first data folder. */
 const METADATA_FOLDER = 'lmq-metadata'
@@ -198,6 +199,8 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
   opening.add(() => io.jobs.close())
 
   const { clusterId, brokerId } = identityOf(options)
+  // What topics say themselves stands in the metadata, which is not read yet.
+  const defaults = topicConfigOf(new Map(), config)
   let inUse: LogDirs | undefined
   const logDirs = await LogDirs.open(io, {
     dirs: dataDirs,
@@ -205,6 +208,7 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
     brokerId,
     logger,
     settings: config,
+    configOf: () => defaults,
     maxTailBytes: config['lmq.tail.bytes'],
     maxOpenFiles: config['lmq.open.files'],
     onDirectoryFailed: (path, error) => {

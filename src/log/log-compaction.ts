@@ -77,7 +77,7 @@ export async function compact(
 ): Promise<CompactionOutput | undefined> {
   const { truncations } = log
   const input = inputOf(log, range, nowMs)
-  const output = await log.shared.io.jobs.run<CompactionOutput>(jobModule, input)
+  const output = await runJob(log, input)
   for (const group of output.groups) {
     const isValid = () => {
       const olds = segmentsOf(log, group)
@@ -90,6 +90,22 @@ export async function compact(
   }
   log.cleanedOffset = output.cleanedOffset
   return output
+}
+
+async function runJob(log: PartitionLog, input: CompactionInput): Promise<CompactionOutput> {
+  try {
+    return await log.shared.io.jobs.run<CompactionOutput>(jobModule, input)
+  } catch (error) {
+    try {
+      removeLeftovers(
+        log,
+        input.segments.map(({ baseOffset }) => [baseOffset]),
+      )
+    } catch {
+      // What went wrong first is to be told; the next opening removes what is left.
+    }
+    throw error
+  }
 }
 
 function inputOf(log: PartitionLog, range: CompactionRange, nowMs: number): CompactionInput {

@@ -139,6 +139,7 @@ export class LogCore {
       folder: this.folder,
       nowMs: this.shared.io.brokerClock.nowMs(),
       indexIntervalBytes: this.config.indexIntervalBytes,
+      producerExpirationMs: this.shared.settings['producer.id.expiration.ms'],
       wasClean: this.#wasClean,
       recoveryPoint: this.#recoveryPoint,
       logStartOffset: this.logStartOffset,

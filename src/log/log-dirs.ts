@@ -33,6 +33,8 @@ export type LogDirsOptions = {
   readonly maxTailBytes?: number
   /** Segment files held open at once, over all logs. */
   readonly maxOpenFiles?: number
+  /** What a topic's logs are recovered with, before anybody asks for them; undefined: Kafka's defaults. */
+  readonly configOf?: (topic: string) => LogTopicConfig | undefined
   /**
    * Has this topic been compacted at some time? undefined: not known, then recovery takes gaps between offsets for
    * compaction's work. False lets it find a damaged base offset, which no checksum covers.
@@ -136,7 +138,9 @@ export class LogDirs {
         }
         const stored = { ...storedOffsets(name), hasFolder: true, wasClean: directory.wasClean }
         const identity = { topic, partitionIndex, topicId: '' }
-        const log = new PartitionLog(this.#shared, directory, identity, defaultLogConfig, stored)
+        const wanted = this.#options.configOf?.(topic)
+        const config = wanted ? logConfigOf(wanted) : defaultLogConfig
+        const log = new PartitionLog(this.#shared, directory, identity, config, stored)
         directory.logs.set(name, log)
         this.#unclaimed.set(name, log)
       }

@@ -16,6 +16,8 @@ export type LoadInput = {
   readonly folder: string
   readonly nowMs: number
   readonly indexIntervalBytes: number
+  /** Producers of the snapshot that were silent for so long are not taken up. */
+  readonly producerExpirationMs: number
   /** The last stop was orderly: what the files say is whole. */
   readonly wasClean: boolean
   /** Everything below was flushed. */
@@ -131,6 +133,7 @@ class Loading {
     const replayTo = recovered ? recovered.baseOffset : this.#logEndOffset
     const snapshot = snapshots.readLatest(replayTo)
     producers.load(snapshot?.producers ?? [])
+    producers.expire(this.#input.nowMs, this.#input.producerExpirationMs)
     const replayFrom = snapshot?.offset ?? 0
     if (replayFrom >= replayTo) return
     for (const segment of this.#segments.slice(0, from)) {

@@ -37,10 +37,11 @@ export function retain(log: PartitionLog, nowMs: number): Map<RetentionReason, n
 }
 
 function dropWhile(log: PartitionLog, nowMs: number, isOld: (segment: Segment) => boolean): number {
-  const { segments } = log
+  // Opens the log: until then it has no segments to look at.
+  const { highWatermark, logEndOffset, segments } = log
   const gone: Segment[] = []
   for (const segment of segments.all) {
-    if (segments.endOf(segment, log.logEndOffset) > log.highWatermark) break
+    if (segments.endOf(segment, logEndOffset) > highWatermark) break
     if (segment === segments.active && segment.sizeBytes === 0) break
     if (!isOld(segment)) break
     gone.push(segment)

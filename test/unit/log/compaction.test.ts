@@ -270,3 +270,28 @@ t.test('a batch with more keys than the map holds is no reason to go on for ever
   t.equal(at.log.cleanedOffset, -1, 'nothing is called clean')
   t.equal((await readAll(at.log)).length, 45_001)
 })
+
+t.test('a round that fails leaves no files behind', async (t) => {
+  const made = await world(t)
+  const { dirs, log, folder } = made
+  for (let i = 0; i < 4; i++) await put(made, [[`k${i % 2}`, 'v'.repeat(300)]])
+  roll(made)
+  await put(made, [['z', '1']])
+  const [first] = log.segments.all
+  const path = first?.file.path ?? ''
+  // The length of the second batch is damaged after the round has begun.
+  const second = fs.readFileSync(path).readInt32BE(8) + 12
+  const { run } = made.io.jobs
+  made.io.jobs.run = async (...call) => {
+    fs.writeFileSync(path.replace('.log', '.log.cleaned'), 'half')
+    const file = fs.openSync(path, 'r+')
+    fs.writeSync(file, Buffer.alloc(4, 0xff), 0, 4, second + 8)
+    fs.closeSync(file)
+    return run.apply(made.io.jobs, call) as never
+  }
+  await dirs.applyCompaction()
+  t.same(
+    fs.readdirSync(`${folder}/table-0`).filter((name) => /cleaned|swap/.test(name)),
+    [],
+  )
+})

@@ -280,3 +280,56 @@ async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
+
+t.test('retention reaches logs that nobody has asked for since the start', async (t) => {
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  const nowMs = Date.now()
+  const config = topicConfig({ 'segment.ms': never, 'file.delete.delay.ms': 0 })
+  const first = await openLogDirs(io, [folder])
+  const log = follow(first.create('orders', 0, topicId, config))
+  const old = { nowMs: nowMs - 30 * 86_400_000 }
+  await append(log, batchOf(io, [record('k', 'old', old.nowMs)]), old)
+  log.roll(nowMs)
+  await append(log, batchOf(io, [record('k', 'young', nowMs)]), { nowMs })
+  await first.close()
+  const again = await openLogDirs(io, [folder])
+  t.teardown(() => again.close())
+  const idle = again.create('orders', 0, topicId, config)
+  await again.applyRetention()
+  t.equal(idle.logStartOffset, 1)
+})
+
+t.test('recovery spaces the index as the settings say', async (t) => {
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  const config = topicConfig({ 'index.interval.bytes': 1_000_000 })
+  const dirs = await openLogDirs(io, [folder])
+  const log = follow(dirs.create('orders', 0, topicId, config))
+  for (let i = 0; i < 40; i++) await append(log, batchOf(io, [record('k', 'v'.repeat(1_000))]))
+  const crashed = copyOf(t, folder)
+  await dirs.close()
+  const again = await openLogDirs(io, [crashed], { configOf: () => config })
+  t.teardown(() => again.close())
+  const recovered = again.create('orders', 0, topicId, config)
+  t.equal(recovered.logEndOffset, 40)
+  t.equal(recovered.segments.active?.offsetIndex.count, 0)
+})
+
+t.test('a producer whose time was over before the stop is not known after it', async (t) => {
+  const folder = temporaryFolder(t)
+  const io = nodeIo(t)
+  const nowMs = io.brokerClock.nowMs()
+  const dirs = await openLogDirs(io, [folder])
+  const log = follow(dirs.create('orders', 0, topicId, topicConfig()))
+  const longAgoMs = nowMs - 2 * 86_400_000
+  const producer = (producerId: number) => ({ producerId, producerEpoch: 0, baseSequence: 0 })
+  await append(log, batchOf(io, [record('k', 'v', longAgoMs)], producer(7)), { nowMs })
+  await append(log, batchOf(io, [record('k', 'v', nowMs)], producer(8)), { nowMs })
+  await dirs.close()
+  const again = await openLogDirs(io, [folder])
+  t.teardown(() => again.close())
+  const opened = again.create('orders', 0, topicId, topicConfig())
+  const known = [...opened.activeProducers()].map(({ producerId }) => producerId)
+  t.same(known, [8])
+})
