@@ -276,6 +276,9 @@ export class FetchAttempt {
     const metrics = topicMetrics.of(topic)
     metrics.fetchRequests++
     metrics.failedFetchRequests += failed
+    // What was looked at and is not sent does not count.
+    metrics.bytesOut += answer.recordBytes
+    topicMetrics.total.bytesOut += answer.recordBytes
   }
 
   /** Notes what the client knows now, and what must be looked at again by the next request of the session. */

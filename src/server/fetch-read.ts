@@ -62,8 +62,8 @@ export function readEntry(
     minOneBatch: first,
   })
   return read instanceof Promise
-    ? read.then((result) => toAnswer(services, entry, partition, result))
-    : toAnswer(services, entry, partition, read)
+    ? read.then((result) => toAnswer(entry, partition, result))
+    : toAnswer(entry, partition, read)
 }
 
 /** Its log directory was closed after a disk error. */
@@ -87,16 +87,8 @@ export function partitionOf(services: Services, entry: FetchEntry): Partition | 
     : findPartition(services, entry.topic, entry.partitionIndex)
 }
 
-function toAnswer(
-  services: Services,
-  entry: FetchEntry,
-  partition: Partition,
-  result: ReadResult,
-): PartitionAnswer {
+function toAnswer(entry: FetchEntry, partition: Partition, result: ReadResult): PartitionAnswer {
   if (result.errorCode !== ErrorCode.NONE) return failed(entry, result.errorCode)
-  const metrics = services.topicMetrics.of(partition.topic)
-  metrics.bytesOut += result.sizeBytes
-  services.topicMetrics.total.bytesOut += result.sizeBytes
   const { records, sizeBytes, abortedTransactions } = result
   const answer = withState(entry, partition, records, sizeBytes, abortedTransactions)
   // Only what is visible is read: without a batch, the first one was too large for what room was left.

@@ -85,6 +85,8 @@ async function ask(client: RawClient, asked: Asked) {
   return { errorCode: answer.errorCode, sessionId: answer.sessionId, told }
 }
 
+const fetchUrl = globalThis.fetch
+
 t.test('a Fetch waits for the first bytes, and answers when they are there', async (t) => {
   const { broker, client } = await open(t)
   const reader = await connect(t, broker)
@@ -277,4 +279,28 @@ t.test('Metadata makes a topic while the client waits, once for many clients', a
   const ids = new Set(answers.map(({ topics }) => `${topics[0]?.errorCode}/${topics[0]?.topicId}`))
   t.equal(ids.size, 1)
   t.match([...ids][0], /^0\//)
+})
+
+t.test('bytes count as given when they are sent, not when they are looked at', async (t) => {
+  const broker = await startBroker({ port: 0, httpPort: 0, ephemeral: true })
+  t.teardown(() => broker.stop())
+  const client = await connect(t, broker)
+  await client.ask(createTopics, 5, {
+    topics: [{ name: 'a', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] }],
+    timeoutMs: 5000,
+  })
+  const counted = async () => {
+    const text = await (await fetchUrl(`${broker.httpAddress}/metrics`)).text()
+    const line = /^kafka_server_brokertopicmetrics_bytesout_total\{topic="a"\} (\d+)$/m.exec(text)
+    return Number(line?.[1] ?? 0)
+  }
+  const reader = await connect(t, broker)
+  const waiting = ask(reader, { wishes: [{}], maxWaitMs: 20_000, minBytes: 300 })
+  let sizeBytes = 0
+  for (const letter of ['x', 'y', 'z', '1', '2']) {
+    await append(client, 0, letter)
+    sizeBytes += 69
+  }
+  t.same((await waiting).told, ['0:0:5:data'])
+  t.equal(await counted(), sizeBytes)
 })
