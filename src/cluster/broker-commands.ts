@@ -1,8 +1,10 @@
 import { ErrorCode } from '../protocol/error-code.ts'
+import type { ConfigRules } from './config-rules.ts'
 import { type Decision, type Outcome, refuse } from './decision.ts'
-import { isSoleLeader, type MetadataImage } from './metadata-image.ts'
+import { type BrokerImage, isSoleLeader, type MetadataImage } from './metadata-image.ts'
 import type { BrokerListener, MetadataRecord } from './metadata-records.ts'
-import type { PartitionImage } from './topic-image.ts'
+import { NO_LEADER } from './partition-change.ts'
+import { isActive, PartitionChanges } from './partition-changes.ts'
 
 /** A broker process that came up. */
 export type BrokerRegistration = {
@@ -18,6 +20,10 @@ export type BrokerRegistration = {
   readonly listeners: readonly BrokerListener[]
   /** Starts unfenced: a broker that has nobody to catch up with. */
   readonly unfenced: boolean
+  /** The broker epoch under which its logs were closed in order; -1 when they were not. */
+  readonly previousBrokerEpoch?: number
+  /** Recovery found every log whole and cut nothing off. False unless said. */
+  readonly logsWhole?: boolean
 }
 
 export type RegistrationAnswer = Outcome & {
@@ -26,38 +32,94 @@ export type RegistrationAnswer = Outcome & {
 }
 
 /**
- * Gives a broker its epoch. Whatever it led gets a new leader epoch in the same append, even where it goes on leading:
- * its former self may have lost the end of its log, and readers must be able to notice (KIP-101, KIP-320).
+ * Gives a broker its epoch. In the same append it loses what it led, and what it goes on leading gets a new leader
+ * epoch: readers and followers must notice that its process is another one (KIP-101, KIP-320). Unless it can show that
+ * its logs are what they were, it is neither in sync nor eligible any more.
+ *
+ * A process that registers again (it never got the answer) is told the epoch that it has.
  */
 export function decideRegisterBroker(
   image: MetadataImage,
+  rules: ConfigRules,
   registration: BrokerRegistration,
 ): Decision<RegistrationAnswer> {
-  const { unfenced, ...broker } = registration
+  const { unfenced, previousBrokerEpoch: _previous, logsWhole: _whole, ...broker } = registration
   const { brokerId } = broker
   const known = image.brokers.get(brokerId)
-  const isOther =
-    known !== undefined &&
-    !known.fenced &&
-    known.incarnationId !== broker.incarnationId &&
-    !known.directoryIds.some((id) => broker.directoryIds.includes(id))
-  if (isOther) {
+  if (known && known.incarnationId === broker.incarnationId) {
+    const { brokerEpoch } = known
+    const answer = { errorCode: ErrorCode.NONE, errorMessage: null, brokerEpoch }
+    return { answer, records: [], effects: [] }
+  }
+  if (known && !known.fenced && !sharesDirectory(known, registration)) {
     const message = `Another broker is registered with id ${brokerId} and is not fenced.`
     const outcome = refuse(ErrorCode.DUPLICATE_BROKER_REGISTRATION, message)
     return { answer: { ...outcome, brokerEpoch: -1 }, records: [], effects: [] }
   }
   const brokerEpoch = image.lastBrokerEpoch + 1
-  const records: MetadataRecord[] = [
-    { kind: 'registerBroker', ...broker, brokerEpoch, fenced: !unfenced },
-    ...electionsAfter(image, brokerId, unfenced, true),
-  ]
-  const facts = { brokerId, brokerEpoch, rack: broker.rack }
+  const nothingLost = known !== undefined && keptEverything(known, registration)
+  const facts = { brokerId, brokerEpoch, rack: broker.rack, nothingLost }
   return {
     answer: { errorCode: ErrorCode.NONE, errorMessage: null, brokerEpoch },
-    records,
+    records: [
+      { kind: 'registerBroker', ...broker, brokerEpoch, fenced: !unfenced },
+      ...afterRegistration(image, rules, brokerId, unfenced, nothingLost),
+    ],
     effects: [{ kind: 'log', facts, message: 'broker registered' }],
   }
 }
+
+const sharesDirectory = (known: BrokerImage, { directoryIds }: BrokerRegistration): boolean =>
+  known.directoryIds.some((id) => directoryIds.includes(id))
+
+/**
+ * Whether a broker's logs hold all that its former self had written: the same directories, all of them, whole; and
+ * either closed in order by that former self, or on a machine that never went down meanwhile, so that its page cache
+ * has what was not flushed.
+ */
+function keptEverything(known: BrokerImage, registration: BrokerRegistration): boolean {
+  const { directoryIds, previousBrokerEpoch = -1, logsWhole = false, bootId } = registration
+  const sameDirectories = known.directoryIds.every((id) => directoryIds.includes(id))
+  const closedInOrder = previousBrokerEpoch === known.brokerEpoch
+  const sameBoot = bootId !== null && bootId === known.bootId
+  return sameDirectories && logsWhole && (closedInOrder || sameBoot)
+}
+
+function afterRegistration(
+  image: MetadataImage,
+  rules: ConfigRules,
+  brokerId: number,
+  unfenced: boolean,
+  nothingLost: boolean,
+): MetadataRecord[] {
+  const changes = new PartitionChanges(image, rules, { canLead: only(image, brokerId, unfenced) })
+  const lost = nothingLost ? {} : { lost: brokerId }
+  let renews = false
+  for (const topic of image.topics.values()) {
+    for (const partition of topic.partitions) {
+      if (!partition.replicas.includes(brokerId)) continue
+      if (unfenced && isSoleLeader(partition, brokerId)) {
+        renews = true
+        continue
+      }
+      const isr = nothingLost ? partition.isr : without(partition.isr, brokerId)
+      const target = { isr, restarted: brokerId, ...lost }
+      changes.change(topic, partition.partitionIndex, target)
+    }
+  }
+  const records = changes.records()
+  // First, while the others are still as they were: it must not meet those that only now become sole leaders.
+  return renews ? [{ kind: 'renewLeadership', brokerId }, ...records] : records
+}
+
+/** Who may lead when one broker's state is another one than the image says. */
+const only =
+  (image: MetadataImage, brokerId: number, mayLead: boolean) =>
+  (candidate: number): boolean =>
+    candidate === brokerId ? mayLead : isActive(image.brokers.get(candidate))
+
+const without = (list: readonly number[], brokerId: number): readonly number[] =>
+  list.includes(brokerId) ? list.filter((each) => each !== brokerId) : list
 
 export type BrokerChange = {
   readonly brokerId: number
@@ -66,25 +128,42 @@ export type BrokerChange = {
   readonly inControlledShutdown: boolean
 }
 
-/** Fences or unfences a broker, or notes that it is about to stop; its partitions get other leaders with it. */
-export function decideChangeBroker(image: MetadataImage, change: BrokerChange): Decision<Outcome> {
-  const known = image.brokers.get(change.brokerId)
-  if (!known) return nothing(ErrorCode.BROKER_ID_NOT_REGISTERED)
-  if (known.brokerEpoch !== change.brokerEpoch) return nothing(ErrorCode.STALE_BROKER_EPOCH)
-  if (
-    known.fenced === change.fenced &&
-    known.inControlledShutdown === change.inControlledShutdown
-  ) {
-    return nothing(ErrorCode.NONE)
+/**
+ * Fences or unfences a broker, or notes that it is about to stop. A broker that no longer takes part leaves every ISR
+ * and hands its partitions over; one that takes part again leads those that nobody else may lead.
+ */
+export function decideChangeBroker(
+  image: MetadataImage,
+  rules: ConfigRules,
+  change: BrokerChange,
+): Decision<Outcome> {
+  const { brokerId, fenced, inControlledShutdown } = change
+  const known = image.brokers.get(brokerId)
+  const refusal = refusalOfEpoch(known, change.brokerEpoch)
+  if (!known || refusal !== ErrorCode.NONE) return nothing(refusal)
+  const mayLead = !fenced && !inControlledShutdown
+  const changes = new PartitionChanges(image, rules, { canLead: only(image, brokerId, mayLead) })
+  for (const topic of image.topics.values()) {
+    for (const partition of topic.partitions) {
+      const concerned = mayLead
+        ? partition.leader === NO_LEADER && partition.replicas.includes(brokerId)
+        : partition.leader === brokerId || partition.isr.includes(brokerId)
+      if (!concerned) continue
+      const isr = mayLead ? partition.isr : without(partition.isr, brokerId)
+      changes.change(topic, partition.partitionIndex, { isr })
+    }
   }
-  const mayLead = !change.fenced && !change.inControlledShutdown
+  const isNews = known.fenced !== fenced || known.inControlledShutdown !== inControlledShutdown
+  // A fenced broker may still be in an ISR, when it came back with everything: fencing it again takes it out.
+  if (!isNews && changes.count === 0) return nothing(ErrorCode.NONE)
+  const facts = { ...change, partitions: changes.count }
   return {
     answer: { errorCode: ErrorCode.NONE, errorMessage: null },
     records: [
-      { kind: 'brokerChange', ...change },
-      ...electionsAfter(image, change.brokerId, mayLead, false),
+      ...(isNews ? [{ kind: 'brokerChange', ...change } as const] : []),
+      ...changes.records(),
     ],
-    effects: [{ kind: 'log', facts: { ...change }, message: 'broker changed' }],
+    effects: [{ kind: 'log', facts, message: 'broker changed' }],
   }
 }
 
@@ -94,69 +173,49 @@ const nothing = (errorCode: ErrorCode): Decision<Outcome> => ({
   effects: [],
 })
 
-/**
- * New leaders for the partitions of a broker that came, went or restarted.
- *
- * @param mayLead the broker is live from now on
- * @param restarted what it leads gets a new epoch in any case
- */
-function electionsAfter(
-  image: MetadataImage,
-  brokerId: number,
-  mayLead: boolean,
-  restarted: boolean,
-): MetadataRecord[] {
-  const records: MetadataRecord[] = []
-  let renews = false
-  const canLead = (candidate: number): boolean => {
-    if (candidate === brokerId) return mayLead
-    const broker = image.brokers.get(candidate)
-    return broker !== undefined && !broker.fenced && !broker.inControlledShutdown
-  }
-  for (const topic of image.topics.values()) {
-    for (const partition of topic.partitions) {
-      if (!partition.replicas.includes(brokerId)) continue
-      if (restarted && mayLead && isSoleLeader(partition, brokerId)) {
-        renews = true
-        continue
-      }
-      const after = elect(partition, brokerId, mayLead, restarted, canLead)
-      if (!after) continue
-      records.push({
-        kind: 'partitionChange',
-        topicId: topic.topicId,
-        partitionIndex: partition.partitionIndex,
-        elr: partition.elr,
-        lastKnownElr: partition.lastKnownElr,
-        ...after,
-        partitionEpoch: partition.partitionEpoch + 1,
-      })
-    }
-  }
-  // First, while the others are still as they were: it must not meet those that only now become sole leaders.
-  return renews ? [{ kind: 'renewLeadership', brokerId }, ...records] : records
+/** What is wrong with a command that a broker process gives: NONE when it is the one that is registered. */
+export function refusalOfEpoch(known: BrokerImage | undefined, brokerEpoch: number): ErrorCode {
+  if (!known) return ErrorCode.BROKER_ID_NOT_REGISTERED
+  return known.brokerEpoch === brokerEpoch ? ErrorCode.NONE : ErrorCode.STALE_BROKER_EPOCH
 }
 
-type Election = Pick<PartitionImage, 'isr' | 'leader' | 'leaderEpoch'>
+/** Whether a broker leads anything. */
+export function leadsAnything(image: MetadataImage, brokerId: number): boolean {
+  for (const { partitions } of image.topics.values()) {
+    for (const { leader } of partitions) if (leader === brokerId) return true
+  }
+  return false
+}
 
-/** @returns undefined when the partition stays as it is. A last ISR member stays one: only it has all records. */
-function elect(
-  partition: PartitionImage,
+/**
+ * Takes a broker out of the cluster's memory: it is in sync and eligible nowhere any more, and will have to register
+ * anew. Partitions keep it as a replica until they are reassigned.
+ */
+export function decideUnregisterBroker(
+  image: MetadataImage,
+  rules: ConfigRules,
   brokerId: number,
-  mayLead: boolean,
-  restarted: boolean,
-  canLead: (brokerId: number) => boolean,
-): Election | undefined {
-  const { isr, leader, leaderEpoch, replicas } = partition
-  const others = isr.filter((member) => member !== brokerId)
-  const leaves = isr.includes(brokerId) && others.length > 0 && (!mayLead || restarted)
-  const nextIsr = leaves ? others : isr
-  const candidate = replicas.find((replica) => nextIsr.includes(replica) && canLead(replica)) ?? -1
-  const nextLeader = nextIsr.includes(leader) && canLead(leader) ? leader : candidate
-  const mustBump = nextLeader !== leader || (restarted && leader === brokerId)
-  if (!mustBump && !leaves) return undefined
-  // A smaller ISR bumps the epoch, too (KAFKA-15021): stale fetches of the one that left must not count.
-  return { isr: nextIsr, leader: nextLeader, leaderEpoch: leaderEpoch + 1 }
+): Decision<Outcome> {
+  const known = image.brokers.get(brokerId)
+  if (!known) {
+    const message = `Broker ID ${brokerId} is not currently registered`
+    const answer = refuse(ErrorCode.BROKER_ID_NOT_REGISTERED, message)
+    return { answer, records: [], effects: [] }
+  }
+  const { brokerEpoch } = known
+  const changes = new PartitionChanges(image, rules, { canLead: only(image, brokerId, false) })
+  for (const topic of image.topics.values()) {
+    for (const { partitionIndex, isr, elr } of topic.partitions) {
+      if (!isr.includes(brokerId) && !elr.includes(brokerId)) continue
+      changes.change(topic, partitionIndex, { isr: without(isr, brokerId), lost: brokerId })
+    }
+  }
+  const facts = { brokerId, brokerEpoch, partitions: changes.count }
+  return {
+    answer: { errorCode: ErrorCode.NONE, errorMessage: null },
+    records: [...changes.records(), { kind: 'unregisterBroker', brokerId, brokerEpoch }],
+    effects: [{ kind: 'log', facts, message: 'broker unregistered' }],
+  }
 }
 
 /** Kafka's size of a block (ProducerIdsBlock). */
@@ -172,14 +231,11 @@ export function decideAllocateProducerIds(
   image: MetadataImage,
   { brokerId, brokerEpoch }: { brokerId: number; brokerEpoch: number },
 ): Decision<ProducerIdsAnswer> {
-  const known = image.brokers.get(brokerId)
-  const refused = (errorCode: ErrorCode) => ({
-    answer: { ...refuse(errorCode, null), firstProducerId: -1, count: 0 },
-    records: [],
-    effects: [],
-  })
-  if (!known) return refused(ErrorCode.BROKER_ID_NOT_REGISTERED)
-  if (known.brokerEpoch !== brokerEpoch) return refused(ErrorCode.STALE_BROKER_EPOCH)
+  const refusal = refusalOfEpoch(image.brokers.get(brokerId), brokerEpoch)
+  if (refusal !== ErrorCode.NONE) {
+    const answer = { ...refuse(refusal, null), firstProducerId: -1, count: 0 }
+    return { answer, records: [], effects: [] }
+  }
   const firstProducerId = image.nextProducerId
   const nextProducerId = firstProducerId + PRODUCER_ID_BLOCK_SIZE
   return {

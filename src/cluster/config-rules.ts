@@ -27,7 +27,12 @@ export type ConfigRules = {
   isList(resourceType: number, name: string): boolean
   /** The text that an append starts from when the resource has none. */
   defaultText(resourceType: number, name: string): string | null
+  /** What the controller's own broker has for a setting that topics inherit from brokers. */
+  textInForce(name: InheritedSetting): string
 }
+
+/** What elections ask of a topic's settings. */
+export type InheritedSetting = 'min.insync.replicas' | 'unclean.leader.election.enable'
 
 /** @param broker the settings in force of the broker that was asked */
 export function configRulesOf(broker: BrokerConfig): ConfigRules {
@@ -50,6 +55,7 @@ export function configRulesOf(broker: BrokerConfig): ConfigRules {
     },
     isList: (resourceType, name) => settingOf(resourceType, name)?.type === 'list',
     defaultText: (resourceType, name) => settingOf(resourceType, name)?.defaultText ?? null,
+    textInForce: (name) => String(broker[name]),
   }
 }
 

@@ -1,9 +1,15 @@
 import {
+  type AlterPartitionAnswer,
+  type AlterPartitionCommand,
+  decideAlterPartition,
+} from './alter-partition.ts'
+import {
   type BrokerChange,
   type BrokerRegistration,
   decideAllocateProducerIds,
   decideChangeBroker,
   decideRegisterBroker,
+  decideUnregisterBroker,
   type ProducerIdsAnswer,
   type RegistrationAnswer,
 } from './broker-commands.ts'
@@ -21,10 +27,22 @@ import {
 } from './config-commands.ts'
 import type { ConfigRules } from './config-rules.ts'
 import type { Decision, Outcome } from './decision.ts'
+import {
+  decideBalanceLeaders,
+  decideElectLeaders,
+  type ElectLeadersAnswer,
+  type ElectLeadersCommand,
+  electionsAfterConfigs,
+} from './elections.ts'
 import { decideUpdateFeatures, type UpdateFeaturesCommand } from './feature-commands.ts'
 import { MetadataDelta } from './metadata-delta.ts'
 import { MetadataImage } from './metadata-image.ts'
 import type { MetadataRecord } from './metadata-records.ts'
+import {
+  decideAlterReassignments,
+  type ReassignmentsAnswer,
+  type ReassignmentsCommand,
+} from './reassignment.ts'
 import {
   type CreatePartitionsCommand,
   type CreateTopicsCommand,
@@ -117,11 +135,16 @@ export class ControllerMachine {
   alterConfigs(
     command: AlterConfigsCommand<{ name: string; value: string | null }>,
   ): Decision<ResourceOutcome[]> {
-    return decideAlterConfigs(this.image, this.#rules, command)
+    return this.#withElections(decideAlterConfigs(this.image, this.#rules, command))
   }
 
   incrementalAlterConfigs(command: AlterConfigsCommand<ConfigChange>): Decision<ResourceOutcome[]> {
-    return decideIncrementalAlterConfigs(this.image, this.#rules, command)
+    return this.#withElections(decideIncrementalAlterConfigs(this.image, this.#rules, command))
+  }
+
+  #withElections<Answer>(decision: Decision<Answer>): Decision<Answer> {
+    const more = electionsAfterConfigs(this.image, this.#rules, decision.records)
+    return more.length === 0 ? decision : { ...decision, records: [...decision.records, ...more] }
   }
 
   alterClientQuotas(command: AlterClientQuotasCommand): Decision<QuotaOutcome[]> {
@@ -133,11 +156,32 @@ export class ControllerMachine {
   }
 
   registerBroker(registration: BrokerRegistration): Decision<RegistrationAnswer> {
-    return decideRegisterBroker(this.image, registration)
+    return decideRegisterBroker(this.image, this.#rules, registration)
   }
 
   changeBroker(change: BrokerChange): Decision<Outcome> {
-    return decideChangeBroker(this.image, change)
+    return decideChangeBroker(this.image, this.#rules, change)
+  }
+
+  unregisterBroker(brokerId: number): Decision<Outcome> {
+    return decideUnregisterBroker(this.image, this.#rules, brokerId)
+  }
+
+  alterPartition(command: AlterPartitionCommand): Decision<AlterPartitionAnswer> {
+    return decideAlterPartition(this.image, this.#rules, command)
+  }
+
+  electLeaders(command: ElectLeadersCommand): Decision<ElectLeadersAnswer> {
+    return decideElectLeaders(this.image, this.#rules, command)
+  }
+
+  /** @returns whether there may be more to do at once */
+  balanceLeaders(): Decision<boolean> {
+    return decideBalanceLeaders(this.image, this.#rules)
+  }
+
+  alterReassignments(command: ReassignmentsCommand): Decision<ReassignmentsAnswer> {
+    return decideAlterReassignments(this.image, this.#rules, command)
   }
 
   allocateProducerIds(broker: {

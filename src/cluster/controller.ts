@@ -1,6 +1,7 @@
 import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Io, Timer } from '../io/io.ts'
+import type { AlterPartitionAnswer, AlterPartitionCommand } from './alter-partition.ts'
 import type {
   BrokerChange,
   BrokerRegistration,
@@ -12,10 +13,12 @@ import type { AlterConfigsCommand, ConfigChange, ResourceOutcome } from './confi
 import type { ConfigRules } from './config-rules.ts'
 import { ControllerMachine } from './controller-machine.ts'
 import type { ControllerEffect, Decision, Outcome } from './decision.ts'
+import type { ElectLeadersAnswer, ElectLeadersCommand } from './elections.ts'
 import type { UpdateFeaturesCommand } from './feature-commands.ts'
 import { encodeRecords, type MetadataRecord } from './metadata-records.ts'
 import type { Candidate, Leadership, MetadataStore, Watch } from './metadata-store.ts'
 import type { MetadataTail } from './metadata-tail.ts'
+import type { ReassignmentsAnswer, ReassignmentsCommand } from './reassignment.ts'
 import type {
   CreatePartitionsCommand,
   CreateTopicsCommand,
@@ -80,6 +83,7 @@ export class Controller {
   #watch: Watch | undefined
   #retry: Timer | undefined
   #campaign: Promise<void> | undefined
+  #progress: ((brokerId: number) => number) | undefined
   #failures = 0
   #closed = false
 
@@ -105,6 +109,17 @@ export class Controller {
   /** The epoch of this broker's lead; -1 while it does not lead. */
   get controllerEpoch(): number {
     return this.#leadership?.held ? this.#leadership.controllerEpoch : -1
+  }
+
+  /** Who hears the brokers' heartbeats tells here how far they have read the metadata; -1: not known. */
+  followProgress(appliedIndexOf: (brokerId: number) => number): void {
+    this.#progress = appliedIndexOf
+  }
+
+  /** Index of the last metadata entry that a broker is known to have applied; -1 when nobody said. */
+  appliedIndexOf(brokerId: number): number {
+    if (brokerId === this.#candidate.brokerId) return this.#tail.image.index
+    return this.#progress?.(brokerId) ?? -1
   }
 
   /** Writes the first entry of a new log. @returns the id of the cluster that the log belongs to */
@@ -152,6 +167,28 @@ export class Controller {
 
   changeBroker(change: BrokerChange): Promise<Outcome> {
     return this.#submit((machine) => machine.changeBroker(change))
+  }
+
+  unregisterBroker(brokerId: number): Promise<Outcome> {
+    return this.#submit((machine) => machine.unregisterBroker(brokerId))
+  }
+
+  /** A leader's wish for other in-sync replicas. */
+  alterPartition(command: AlterPartitionCommand): Promise<AlterPartitionAnswer> {
+    return this.#submit((machine) => machine.alterPartition(command))
+  }
+
+  electLeaders(command: ElectLeadersCommand): Promise<ElectLeadersAnswer> {
+    return this.#submit((machine) => machine.electLeaders(command))
+  }
+
+  /** One round of handing partitions back to their preferred leaders. @returns whether there may be more to do */
+  balanceLeaders(): Promise<boolean> {
+    return this.#submit((machine) => machine.balanceLeaders())
+  }
+
+  alterPartitionReassignments(command: ReassignmentsCommand): Promise<ReassignmentsAnswer> {
+    return this.#submit((machine) => machine.alterReassignments(command))
   }
 
   allocateProducerIds(broker: {

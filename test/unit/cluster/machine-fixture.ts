@@ -1,10 +1,11 @@
-import type { BrokerRegistration } from '../../../src/cluster/broker-commands.ts'
+import type { IsrChange, IsrOutcome } from '../../../src/cluster/alter-partition.ts'
+import type { BrokerChange, BrokerRegistration } from '../../../src/cluster/broker-commands.ts'
 import { configRulesOf } from '../../../src/cluster/config-rules.ts'
 import { ControllerMachine } from '../../../src/cluster/controller-machine.ts'
 import type { Decision } from '../../../src/cluster/decision.ts'
 import type { NewTopic } from '../../../src/cluster/topic-commands.ts'
 import { brokerConfigOf } from '../../../src/config/broker-config.ts'
-import { errorName } from '../../../src/protocol/error-code.ts'
+import { type ErrorCode, errorName } from '../../../src/protocol/error-code.ts'
 
 export const defaults = { numPartitions: 1, replicationFactor: 1 }
 
@@ -62,6 +63,32 @@ export class TestMachine {
   run<Answer>({ answer, records }: Decision<Answer>): Answer {
     for (const record of records) this.machine.apply(record)
     return answer
+  }
+
+  /** Moves a broker: fenced and in controlled shutdown as said, else neither. Under its present epoch. */
+  change(
+    brokerId: number,
+    { fenced = false, inControlledShutdown = false }: Partial<BrokerChange>,
+  ): ErrorCode {
+    const brokerEpoch = this.image.brokers.get(brokerId)?.brokerEpoch ?? -1
+    const change = { brokerId, brokerEpoch, fenced, inControlledShutdown }
+    return this.run(this.machine.changeBroker(change)).errorCode
+  }
+
+  /** Asks for in-sync replicas as the leader does, with what it knows. */
+  alterIsr(topicName: string, isr: readonly number[], other: Partial<IsrChange> = {}): IsrOutcome {
+    const { topicId = '', partitions = [] } = this.image.topic(topicName) ?? {}
+    const { leader = -1, leaderEpoch = -1, partitionEpoch = -1 } = partitions[0] ?? {}
+    const members = isr.map((brokerId) => {
+      return { brokerId, brokerEpoch: this.image.brokers.get(brokerId)?.brokerEpoch ?? -1 }
+    })
+    const change = { topicId, partitionIndex: 0, leaderEpoch, partitionEpoch, isr: members }
+    const brokerEpoch = this.image.brokers.get(leader)?.brokerEpoch ?? -1
+    const changes = [{ ...change, ...other }]
+    const answer = this.run(this.machine.alterPartition({ brokerId: leader, brokerEpoch, changes }))
+    const [outcome] = answer.partitions
+    if (!outcome) throw new Error(`refused: ${errorName(answer.errorCode)}`)
+    return outcome
   }
 
   /** Makes topics; gives `name ERROR message` for each. */
