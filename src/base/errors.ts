@@ -14,6 +14,8 @@ export const operatingErrors = {
     'the log directory was closed after a disk error: mend the disk, then restart',
   LMQ_LOG_DIR_FOREIGN:
     'the data folder belongs to another cluster or broker: choose another folder',
+  LMQ_IMPORT_UNFINISHED:
+    'an import into the data folder was interrupted: run the same `lmq import` again, it goes on',
   LMQ_LOG_CORRUPT:
     'stored data does not match its checksum: restore the replica or delete the partition',
   LMQ_STORE_CORRUPT: 'the metadata log is damaged: restore it from a copy',
@@ -26,6 +28,8 @@ export const operatingErrors = {
   LMQ_STORE_DIVERGED:
     'the metadata store was emptied or restored from an older copy: bring the newer one back, or restore it from the broker that knows most (lmq cluster recover --from-broker)',
   LMQ_LOCK_LOST: 'a lock of the cluster is held by another broker by now: leave the work to it',
+  LMQ_BROKER_REFUSED:
+    'the cluster does not take this broker: see the reason, and stop the other broker of this id if there is one',
   LMQ_NOT_CONTROLLER: 'this broker is no longer the controller: ask the current one',
   LMQ_PORT_TAKEN: 'the port is already in use: stop the other program or choose another port',
   LMQ_LISTENER_INVALID: 'a listener cannot be opened: check its host name and port',

@@ -4,7 +4,9 @@
  */
 import { LmqError } from '../base/errors.ts'
 import type { Io, Socket, Timer } from '../io/io.ts'
+import { saslHandshake } from '../protocol/apis/17-sasl-handshake.ts'
 import { apiVersions } from '../protocol/apis/18-api-versions.ts'
+import { saslAuthenticate } from '../protocol/apis/36-sasl-authenticate.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import { requestHeader } from '../protocol/messages/request-header.ts'
 import { responseHeader } from '../protocol/messages/response-header.ts'
@@ -12,6 +14,7 @@ import { Reader } from '../protocol/reader.ts'
 import type { Api, Fields, InputsOf, ValuesOf } from '../protocol/schema.ts'
 import { inRange, type VersionRange } from '../protocol/versions.ts'
 import { Writer } from '../protocol/writer.ts'
+import { CLUSTER_MECHANISM, ClusterProver, NONCE_BYTES } from './cluster-proof.ts'
 import { checkOutcome } from './outcome-error.ts'
 import { ResponseFrames } from './response-frames.ts'
 
@@ -24,6 +27,13 @@ export type ConnectionOptions = {
   readonly requestTimeoutMs: number
   /** Requests sent and not yet answered; further ones wait here. */
   readonly maxInFlight: number
+}
+
+/** Who connects, when it is a broker of the same cluster. */
+export type BrokerIdentity = {
+  readonly brokerId: number
+  /** Of the metadata log; base64. */
+  readonly secret: string
 }
 
 export const defaultConnectionOptions: ConnectionOptions = {
@@ -70,6 +80,7 @@ export class Connection {
   #nextCorrelationId = 0
   #served = new Map<number, VersionRange>()
   #closed: Error | undefined
+  readonly #onClosed: (() => void)[] = []
 
   private constructor(io: Io, address: Address, socket: Socket, options: ConnectionOptions) {
     this.#io = io
@@ -80,8 +91,17 @@ export class Connection {
     socket.onClose((error) => this.#end(error))
   }
 
-  /** @throws LMQ_CONNECTION_CLOSED when the broker cannot be reached or does not speak Kafka */
-  static async open(io: Io, address: Address, options: ConnectionOptions): Promise<Connection> {
+  /**
+   * @param as proves that this is a broker of the cluster, and has the other side prove it
+   * @throws LMQ_CONNECTION_CLOSED when the broker cannot be reached or does not speak Kafka; LMQ_PROTOCOL when the proof
+   *   is refused, or the other side has none
+   */
+  static async open(
+    io: Io,
+    address: Address,
+    options: ConnectionOptions,
+    as: { readonly identity?: BrokerIdentity } = {},
+  ): Promise<Connection> {
     const where = `${address.host}:${address.port}`
     let socket: Socket
     try {
@@ -92,6 +112,7 @@ export class Connection {
     const connection = new Connection(io, address, socket, options)
     try {
       await connection.#negotiate()
+      if (as.identity) await connection.#prove(as.identity)
     } catch (error) {
       connection.close()
       throw error
@@ -101,6 +122,12 @@ export class Connection {
 
   get isClosed(): boolean {
     return this.#closed !== undefined
+  }
+
+  /** `listener` is called once, when the connection is gone; at once when it is gone already. */
+  onClosed(listener: () => void): void {
+    if (this.#closed) listener()
+    else this.#onClosed.push(listener)
   }
 
   /** What the broker serves of an API; undefined: nothing. */
@@ -259,6 +286,22 @@ export class Connection {
       timer?.cancel()
       reject(this.#closed)
     }
+    for (const listener of this.#onClosed.splice(0)) listener()
+  }
+
+  /** Both sides show that they know the cluster's secret; then the other one tells what it serves brokers. */
+  async #prove({ brokerId, secret }: BrokerIdentity): Promise<void> {
+    const address = `${this.address.host}:${this.address.port}`
+    const refused = (why: string) => new LmqError('LMQ_PROTOCOL', { address, brokerId, why })
+    const prover = new ClusterProver(secret, brokerId, this.#io.random.bytes(NONCE_BYTES))
+    const handshake = await this.request(saslHandshake, { mechanism: CLUSTER_MECHANISM })
+    if (handshake.errorCode !== ErrorCode.NONE) throw refused('it takes no broker of this cluster')
+    const challenge = await this.request(saslAuthenticate, { authBytes: prover.hello() })
+    const proof = prover.answer(challenge.authBytes)
+    if (challenge.errorCode !== ErrorCode.NONE || !proof) throw refused('it is not of this cluster')
+    const verdict = await this.request(saslAuthenticate, { authBytes: proof })
+    if (verdict.errorCode !== ErrorCode.NONE) throw refused('it does not believe this broker')
+    await this.#negotiate()
   }
 
   /**

@@ -9,6 +9,8 @@ export type AnyHandler = {
   readonly api: { readonly key: number; readonly name: string }
   readonly versions: string
   readonly advertised?: string
+  readonly forwards?: boolean
+  readonly interBroker?: boolean
   readonly serve?: ((request: never, context: HandlerContext) => unknown) | undefined
   readonly start?:
     | ((request: never, context: HandlerContext, reply: Reply<Api>) => void)
@@ -26,6 +28,10 @@ export type ServedApi = {
   readonly advertised: VersionRange
   /** A decoded request refers to the memory of its frame: it has fields of bytes. */
   readonly holdsViews: boolean
+  /** Runs on the active controller only. */
+  readonly forwards: boolean
+  /** For brokers of this cluster only. */
+  readonly interBroker: boolean
   readonly metrics: ApiMetrics
 }
 
@@ -45,6 +51,8 @@ export class ApiTable {
         versions,
         advertised,
         holdsViews: hasBytes(api.request.fields),
+        forwards: handler.forwards === true,
+        interBroker: handler.interBroker === true,
         metrics,
       }
     }
@@ -54,8 +62,13 @@ export class ApiTable {
     return this.#byKey[key]
   }
 
-  /** In the order of their keys. */
+  /** What clients are served, in the order of the keys. */
   *all(): Iterable<ServedApi> {
+    for (const served of this.everything()) if (!served.interBroker) yield served
+  }
+
+  /** As `all`, with what only other brokers are served. */
+  *everything(): Iterable<ServedApi> {
     for (const served of this.#byKey) if (served !== undefined) yield served
   }
 

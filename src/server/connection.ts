@@ -1,19 +1,26 @@
 import { AssertionError } from '../base/assert.ts'
 import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
+import type { ClusterLogin } from '../client/cluster-proof.ts'
 import type { Socket } from '../io/io.ts'
 import type { ListenerMetrics } from '../metrics/request-metrics.ts'
 import { apiVersions } from '../protocol/apis/18-api-versions.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import { Reader } from '../protocol/reader.ts'
 import { inRange } from '../protocol/versions.ts'
-import { Writer } from '../protocol/writer.ts'
 import { AnswerSender } from './answer-sender.ts'
 import type { ApiTable, ServedApi } from './api-table.ts'
 import { outcomeOf } from './error-mapping.ts'
 import { describeOversize } from './foreign-bytes.ts'
 import { FrameReader } from './frame-reader.ts'
-import { type ConnectionFacts, EncodedBody, type HandlerContext, type Services } from './handler.ts'
+import {
+  type ClusterPort,
+  type ConnectionFacts,
+  EncodedBody,
+  type HandlerContext,
+  type Services,
+} from './handler.ts'
+import { bodyOfForwarded, encodeAnswer } from './inner-request.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { Outbox } from './outbox.ts'
 import { plainAddress } from './peer-address.ts'
@@ -75,7 +82,9 @@ export class Connection implements ConnectionFacts {
   readonly id: number
   readonly listenerName: string
   readonly remoteAddress: string
-  readonly principal = 'User:ANONYMOUS'
+  principal = 'User:ANONYMOUS'
+  brokerId: number | undefined
+  login: ClusterLogin | undefined
   readonly #socket: Socket
   readonly #around: ConnectionSurroundings
   readonly #frames: FrameReader
@@ -142,6 +151,13 @@ export class Connection implements ConnectionFacts {
   /** True while the peer holds memory that others may be waiting for without making progress itself. */
   get holdsMemory(): boolean {
     return this.#gatheringBytes > 0 || this.#sender.holdsMemory
+  }
+
+  /** The peer has proved to be that broker of this cluster. */
+  authenticate(brokerId: number): void {
+    this.login = undefined
+    this.brokerId = brokerId
+    this.principal = `Broker:${brokerId}`
   }
 
   onEnd(listener: () => void): void {
@@ -320,7 +336,9 @@ export class Connection implements ConnectionFacts {
         connection: this,
         services,
       }
-      this.#serve(slot, request, context)
+      if (served.forwards && services.cluster?.forwards === true) {
+        this.#forward(slot, Buffer.from(buffer.subarray(start, end)), request, context)
+      } else this.#serve(slot, request, context)
     } catch (error) {
       if (!(error instanceof LmqError) || error.code !== 'LMQ_PROTOCOL') throw error
       this.#refuseStream(`${served.api.name} version ${version} is unreadable: ${error.message}`)
@@ -355,6 +373,11 @@ export class Connection implements ConnectionFacts {
     const { handler } = slot.served
     // Request and answer types belong to the handler that stands in the table under this key.
     const message = request as never
+    if (slot.served.interBroker && this.brokerId === undefined) {
+      const code = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+      this.#reply(slot, handler.refuse(message, code, context))
+      return
+    }
     try {
       if (handler.start !== undefined) {
         handler.start(message, context, (answer, frameIsFree) =>
@@ -374,6 +397,18 @@ export class Connection implements ConnectionFacts {
     } catch (error) {
       this.#fail(slot, message, context, error)
     }
+  }
+
+  /** What only the controller decides is served there, and answered here. */
+  #forward(slot: Slot, frame: Buffer, request: unknown, context: HandlerContext): void {
+    const answering = (context.services.cluster as ClusterPort).forward(frame, this)
+    answering.then(
+      (answer) => {
+        const isFlexible = inRange(slot.served.api.flexible, slot.version)
+        this.#reply(slot, new EncodedBody(bodyOfForwarded(answer, isFlexible)))
+      },
+      (error: unknown) => this.#fail(slot, request as never, context, error),
+    )
   }
 
   #fail(slot: Slot, request: never, context: HandlerContext, error: unknown): void {
@@ -414,7 +449,7 @@ export class Connection implements ConnectionFacts {
     }
     if (answer !== undefined) {
       try {
-        slot.chunks = this.#encode(slot, answer)
+        slot.chunks = encodeAnswer(slot.served, slot.version, slot.correlationId, answer)
       } catch (error) {
         this.#failToEncode(slot, error)
         return
@@ -432,22 +467,6 @@ export class Connection implements ConnectionFacts {
       'an answer could not be encoded because of a bug in the broker: please report this line',
     )
     this.#close('an answer could not be encoded')
-  }
-
-  #encode(slot: Slot, answer: object): Buffer[] {
-    const { api, metrics } = slot.served
-    const writer = new Writer()
-    try {
-      writer.int32(0)
-      writer.int32(slot.correlationId)
-      if (api.key !== API_VERSIONS && inRange(api.flexible, slot.version)) writer.uvarint(0)
-      if (answer instanceof EncodedBody) writer.chunk(answer.body)
-      else api.response.write(writer, answer as never, slot.version)
-      metrics.responseBytes += writer.sizeBytes
-      return writer.finishFrame()
-    } finally {
-      writer.release()
-    }
   }
 
   /** Moves the answers that are ready, in order, to what leaves at the end of this turn. */

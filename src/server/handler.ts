@@ -1,4 +1,7 @@
 import type { Logger } from '../base/logger.ts'
+import type { ClusterLogin } from '../client/cluster-proof.ts'
+import type { BrokerRegistration, RegistrationAnswer } from '../cluster/broker-commands.ts'
+import type { Heartbeat, HeartbeatAnswer } from '../cluster/broker-watch.ts'
 import type { Controller } from '../cluster/controller.ts'
 import type { MetadataImage } from '../cluster/metadata-image.ts'
 import type { Partitions } from '../cluster/partitions.ts'
@@ -51,6 +54,30 @@ export type Services = {
   autoCreateTopics(topics: readonly string[]): Promise<ReadonlyMap<string, ErrorCode>>
   readonly logger: Logger
   readonly broker: BrokerIdentity
+  /** The other brokers; undefined in a broker that is a cluster by itself. */
+  readonly cluster?: ClusterPort | undefined
+}
+
+/** What a broker that has others beside it asks of them, and answers to them. */
+export type ClusterPort = {
+  /** The active controller as this broker knows it; -1 while it knows none. */
+  readonly controllerId: number
+  /** Whether what is for the controller goes to another broker. */
+  readonly forwards: boolean
+  /**
+   * Has the active controller serve a request, and waits until this broker's metadata shows what it did.
+   *
+   * @param frame header and body, as the client sent them; must not change
+   * @returns header and body of the answer
+   * @throws LMQ_NOT_CONTROLLER, LMQ_REQUEST_TIMED_OUT
+   */
+  forward(frame: Buffer, from: ConnectionFacts): Promise<Buffer>
+  /** A broker registers with this one, the active controller. */
+  register(registration: BrokerRegistration): Promise<RegistrationAnswer>
+  /** A broker tells this one, the active controller, that it lives and what it wants. */
+  heartbeat(heartbeat: Heartbeat, connection: ConnectionFacts): Promise<HeartbeatAnswer>
+  /** Whether this broker, too, counts the controller of that epoch as lost. */
+  grantsVote(controllerEpoch: number): Promise<boolean>
 }
 
 /** What a handler may know about the connection that a request came on. */
@@ -60,8 +87,15 @@ export type ConnectionFacts = {
   readonly listenerName: string
   /** Without port, as the socket gives it (IPv4 mapped into IPv6 is shown as IPv4). */
   readonly remoteAddress: string
-  /** `User:ANONYMOUS` until authentication is served. */
+  /** `User:ANONYMOUS` until clients can authenticate; `Broker:<id>` of a broker that has. */
   readonly principal: string
+  /** The broker at the other end, which has proved that it belongs to this cluster; undefined for clients. */
+  readonly brokerId: number | undefined
+  /** The broker that forwarded this request, where it is not the one that the client is connected to. */
+  readonly forwardedBy?: number | undefined
+  /** A broker's authentication that is under way. */
+  login: ClusterLogin | undefined
+  authenticate(brokerId: number): void
   /** True when no answer will reach the peer, or the broker is stopping: do not begin to wait for anything. */
   readonly closed: boolean
   /**
@@ -105,6 +139,10 @@ type Declared<A extends Api> = {
   readonly versions: string
   /** The versions advertised where they differ from those served (Produce: '0-13', KAFKA-18659). */
   readonly advertised?: string
+  /** Runs on the active controller only: any other broker forwards the request (KIP-590). */
+  readonly forwards?: boolean
+  /** For brokers of this cluster only: neither told to clients nor served to them. */
+  readonly interBroker?: boolean
   /** The permission that a principal needs, as data for the authorizer: 'READ group:groupId', 'none'. */
   readonly requires: string
   /**

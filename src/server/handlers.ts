@@ -12,6 +12,7 @@ import { leaveGroupHandler } from './handlers/13-leave-group.ts'
 import { syncGroupHandler } from './handlers/14-sync-group.ts'
 import { describeGroupsHandler } from './handlers/15-describe-groups.ts'
 import { listGroupsHandler } from './handlers/16-list-groups.ts'
+import { saslHandshakeHandler } from './handlers/17-sasl-handshake.ts'
 import { apiVersionsHandler } from './handlers/18-api-versions.ts'
 import { createTopicsHandler } from './handlers/19-create-topics.ts'
 import { deleteTopicsHandler } from './handlers/20-delete-topics.ts'
@@ -21,15 +22,21 @@ import { offsetForLeaderEpochHandler } from './handlers/23-offset-for-leader-epo
 import { describeConfigsHandler } from './handlers/32-describe-configs.ts'
 import { alterConfigsHandler } from './handlers/33-alter-configs.ts'
 import { describeLogDirsHandler } from './handlers/35-describe-log-dirs.ts'
+import { saslAuthenticateHandler } from './handlers/36-sasl-authenticate.ts'
 import { createPartitionsHandler } from './handlers/37-create-partitions.ts'
 import { deleteGroupsHandler } from './handlers/42-delete-groups.ts'
 import { incrementalAlterConfigsHandler } from './handlers/44-incremental-alter-configs.ts'
 import { offsetDeleteHandler } from './handlers/47-offset-delete.ts'
 import { describeClientQuotasHandler } from './handlers/48-describe-client-quotas.ts'
 import { alterClientQuotasHandler } from './handlers/49-alter-client-quotas.ts'
+import { voteHandler } from './handlers/52-vote.ts'
 import { updateFeaturesHandler } from './handlers/57-update-features.ts'
+import { envelopeHandler } from './handlers/58-envelope.ts'
 import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
 import { describeProducersHandler } from './handlers/61-describe-producers.ts'
+import { brokerRegistrationHandler } from './handlers/62-broker-registration.ts'
+import { brokerHeartbeatHandler } from './handlers/63-broker-heartbeat.ts'
+import { allocateProducerIdsHandler } from './handlers/67-allocate-producer-ids.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
 
@@ -49,6 +56,7 @@ export function createApiTable(): ApiTable {
     syncGroupHandler,
     describeGroupsHandler,
     listGroupsHandler,
+    saslHandshakeHandler,
     apiVersionsHandler(() => table),
     createTopicsHandler,
     deleteTopicsHandler,
@@ -58,6 +66,7 @@ export function createApiTable(): ApiTable {
     describeConfigsHandler,
     alterConfigsHandler,
     describeLogDirsHandler,
+    saslAuthenticateHandler,
     createPartitionsHandler,
     deleteGroupsHandler,
     incrementalAlterConfigsHandler,
@@ -65,8 +74,13 @@ export function createApiTable(): ApiTable {
     describeClientQuotasHandler,
     alterClientQuotasHandler,
     updateFeaturesHandler,
+    voteHandler,
+    envelopeHandler(() => table),
     describeClusterHandler,
     describeProducersHandler,
+    brokerRegistrationHandler,
+    brokerHeartbeatHandler,
+    allocateProducerIdsHandler,
     listConfigResourcesHandler,
     describeTopicPartitionsHandler,
   ]

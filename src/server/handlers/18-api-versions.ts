@@ -1,21 +1,12 @@
+import { supportedFeatures } from '../../cluster/feature-commands.ts'
 import { apiVersions } from '../../protocol/apis/18-api-versions.ts'
 import { ErrorCode } from '../../protocol/error-code.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
-import type { ApiTable } from '../api-table.ts'
+import type { ApiTable, ServedApi } from '../api-table.ts'
 import { defineHandler, type Handler, type Services } from '../handler.ts'
 
 /** KIP-511: what a client may call itself. */
 const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
-
-/**
- * The feature levels that this broker can work with. metadata.version tells clients and tools the age of the cluster
- * (30 = 4.3); group.version, transaction.version, share.version and streams.version join when their APIs do, because
- * clients switch protocols by them.
- */
-export const supportedFeatures = [
-  { name: 'kraft.version', minVersion: 0, maxVersion: 1 },
-  { name: 'metadata.version', minVersion: 7, maxVersion: 30 },
-] as const
 
 /**
  * Tells a client what this broker serves. Asked for before anything else, on every connection, in any version: an
@@ -24,23 +15,29 @@ export const supportedFeatures = [
  * @param table what is served, this API included; read when the first client asks
  */
 export function apiVersionsHandler(table: () => ApiTable): Handler<typeof apiVersions> {
-  let apiKeys: ResponseInput<typeof apiVersions>['apiKeys'] | undefined
+  type ApiKeys = ResponseInput<typeof apiVersions>['apiKeys']
+  const keysOf = (apis: Iterable<ServedApi>): ApiKeys =>
+    [...apis].map(({ api, advertised }) => ({
+      apiKey: api.key,
+      minVersion: advertised.min,
+      maxVersion: advertised.max,
+    }))
+  let apiKeys: ApiKeys | undefined
   return defineHandler({
     api: apiVersions,
     versions: '0-4',
     requires: 'none',
-    serve: (request, { apiVersion, services }) => {
+    serve: (request, { apiVersion, services, connection }) => {
       if (apiVersion >= 3) {
         const { clientSoftwareName, clientSoftwareVersion } = request
         if (!SOFTWARE_NAME.test(clientSoftwareName) || !SOFTWARE_NAME.test(clientSoftwareVersion)) {
           return { errorCode: ErrorCode.INVALID_REQUEST, apiKeys: [] }
         }
       }
-      apiKeys ??= [...table().all()].map(({ api, advertised }) => ({
-        apiKey: api.key,
-        minVersion: advertised.min,
-        maxVersion: advertised.max,
-      }))
+      if (connection.brokerId !== undefined) {
+        return { errorCode: ErrorCode.NONE, apiKeys: keysOf(table().everything()) }
+      }
+      apiKeys ??= keysOf(table().all())
       return { errorCode: ErrorCode.NONE, apiKeys, ...featuresOf(services, apiVersion) }
     },
     refuse: (_request, errorCode) => ({ errorCode, apiKeys: [] }),

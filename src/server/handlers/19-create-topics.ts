@@ -13,6 +13,7 @@ type TopicAnswer = ResponseInput<typeof createTopics>['topics'][number]
 export const createTopicsHandler = defineHandler({
   api: createTopics,
   versions: '2-7',
+  forwards: true,
   requires:
     'CREATE cluster, or CREATE topic:topics[]; DESCRIBE_CONFIGS topic:topics[] to see configs',
   serve: async ({ topics, timeoutMs, validateOnly }, { services }) => {

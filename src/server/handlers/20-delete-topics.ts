@@ -13,6 +13,7 @@ const FIRST_VERSION_WITH_DISABLED = 3
 export const deleteTopicsHandler = defineHandler({
   api: deleteTopics,
   versions: '1-6',
+  forwards: true,
   requires: 'DELETE topic:topics[]',
   serve: async (request, { services, apiVersion }) => {
     const { controller, config, io } = services

@@ -5,9 +5,11 @@ import { defineHandler } from '../handler.ts'
 export const alterConfigsHandler = defineHandler({
   api: alterConfigs,
   versions: '0-2',
+  forwards: true,
   requires: 'ALTER_CONFIGS of each resource',
-  serve: async ({ resources, validateOnly }, { services }) => {
-    const { brokerId } = services.broker
+  serve: async ({ resources, validateOnly }, { services, connection }) => {
+    // A broker's settings are changed by asking that broker, also where the controller is another one.
+    const brokerId = connection.forwardedBy ?? services.broker.brokerId
     return {
       responses: await services.controller.alterConfigs({ resources, validateOnly, brokerId }),
     }

@@ -6,6 +6,7 @@ import { defineHandler } from '../handler.ts'
 export const createPartitionsHandler = defineHandler({
   api: createPartitions,
   versions: '0-3',
+  forwards: true,
   requires: 'ALTER topic:topics[]',
   serve: async ({ topics, timeoutMs, validateOnly }, { services }) => {
     const creating = services.controller.createPartitions({ topics, validateOnly })

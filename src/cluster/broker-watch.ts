@@ -1,0 +1,232 @@
+/**
+ * The controller's eye on the brokers: takes their heartbeats, lets those take part that are caught up, and fences those
+ * that fall silent or whose process is gone. Does nothing while this broker is not the controller.
+ */
+import type { Logger } from '../base/logger.ts'
+import type { BrokerConfig } from '../config/broker-config.ts'
+import type { Io, Timer } from '../io/io.ts'
+import { ErrorCode } from '../protocol/error-code.ts'
+import type { BrokerRegistration, RegistrationAnswer } from './broker-commands.ts'
+import { leadsAnything } from './broker-commands.ts'
+import type { Controller } from './controller.ts'
+import { Liveness } from './liveness.ts'
+import type { BrokerImage, MetadataImage } from './metadata-image.ts'
+import type { Peers } from './peers.ts'
+
+export type Heartbeat = {
+  readonly brokerId: number
+  readonly brokerEpoch: number
+  /** Index of the last metadata entry that the broker has applied. */
+  readonly appliedIndex: number
+  readonly wantFence: boolean
+  readonly wantShutDown: boolean
+}
+
+export type HeartbeatAnswer = {
+  readonly errorCode: ErrorCode
+  readonly isCaughtUp: boolean
+  readonly isFenced: boolean
+  readonly shouldShutDown: boolean
+}
+
+/** What carries heartbeats: its end is news. */
+export type HeartbeatLine = { onEnd(listener: () => void): void }
+
+export type BrokerWatchOptions = {
+  readonly io: Io
+  readonly brokerId: number
+  /** Of this broker: on the controller it holds all that is committed. */
+  readonly image: MetadataImage
+  readonly controller: Pick<
+    Controller,
+    'isActive' | 'controllerEpoch' | 'registerBroker' | 'changeBroker'
+  >
+  readonly peers: Pick<Peers, 'dial'>
+  readonly config: BrokerConfig
+  readonly logger: Logger
+}
+
+/** Looks per session time-out. */
+const LOOKS = 8
+/** A look that comes this much later than planned says that this process hung. */
+const LATE_MS = 1_000
+const DIAL_TIMEOUT_MS = 500
+/** A broker that stops waits no longer than this until the others know their new leaders. */
+const HANDOVER_MS = 1_000
+
+const refused = (errorCode: ErrorCode): HeartbeatAnswer => ({
+  errorCode,
+  isCaughtUp: false,
+  isFenced: true,
+  shouldShutDown: false,
+})
+
+export class BrokerWatch {
+  readonly #options: BrokerWatchOptions
+  readonly #liveness = new Liveness()
+  /** Of which leadership `#liveness` and the indexes are. */
+  #epoch = -1
+  /** By broker epoch: the metadata index from which on the registration is in the image. */
+  #registeredAt = new Map<number, number>()
+  #takeoverIndex = -1
+  readonly #lines = new Map<number, HeartbeatLine>()
+  /** By broker: when it asked to stop, and what the others must have applied before it may. */
+  readonly #stopping = new Map<number, { readonly sinceMs: number; readonly index: number }>()
+  readonly #dialling = new Set<number>()
+  #timer: Timer | undefined
+  #closed = false
+
+  constructor(options: BrokerWatchOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    if (this.#closed) return
+    this.#timer = this.#options.io.timers.schedule(this.#everyMs(), () => {
+      this.#look()
+      this.start()
+    })
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
+  }
+
+  /** @throws LMQ_NOT_CONTROLLER */
+  async register(registration: BrokerRegistration): Promise<RegistrationAnswer> {
+    this.#follow()
+    const answer = await this.#options.controller.registerBroker(registration)
+    if (answer.errorCode === ErrorCode.NONE) {
+      const { brokerId } = registration
+      this.#registeredAt.set(answer.brokerEpoch, this.#options.image.index)
+      this.#liveness.heard(brokerId, answer.brokerEpoch, -1, this.#nowMs())
+      this.#stopping.delete(brokerId)
+    }
+    return answer
+  }
+
+  /** @throws LMQ_NOT_CONTROLLER */
+  async heartbeat(heartbeat: Heartbeat, line: HeartbeatLine): Promise<HeartbeatAnswer> {
+    const { image, controller } = this.#options
+    if (!controller.isActive) return refused(ErrorCode.NOT_CONTROLLER)
+    this.#follow()
+    const { brokerId, brokerEpoch, appliedIndex } = heartbeat
+    const known = image.brokers.get(brokerId)
+    if (!known) return refused(ErrorCode.BROKER_ID_NOT_REGISTERED)
+    if (known.brokerEpoch !== brokerEpoch) return refused(ErrorCode.STALE_BROKER_EPOCH)
+    this.#liveness.heard(brokerId, brokerEpoch, appliedIndex, this.#nowMs())
+    this.#listen(brokerId, brokerEpoch, line)
+    const isCaughtUp = appliedIndex >= (this.#registeredAt.get(brokerEpoch) ?? this.#takeoverIndex)
+    const shouldShutDown = await this.#decide(heartbeat, known, isCaughtUp)
+    const isFenced = image.brokers.get(brokerId)?.fenced ?? true
+    return { errorCode: ErrorCode.NONE, isCaughtUp, isFenced, shouldShutDown }
+  }
+
+  /** @returns whether the broker may stop now */
+  async #decide(heartbeat: Heartbeat, known: BrokerImage, isCaughtUp: boolean): Promise<boolean> {
+    const { brokerId, brokerEpoch, wantFence, wantShutDown } = heartbeat
+    const change = (fenced: boolean, inControlledShutdown: boolean) =>
+      this.#options.controller.changeBroker({ brokerId, brokerEpoch, fenced, inControlledShutdown })
+    if (wantShutDown) {
+      if (known.fenced) return true
+      if (!known.inControlledShutdown) await change(false, true)
+      if (!this.#mayStop(brokerId)) return false
+      await change(true, true)
+      return true
+    }
+    if (wantFence) {
+      if (!known.fenced) await change(true, known.inControlledShutdown)
+    } else if (known.fenced && isCaughtUp) await change(false, false)
+    return false
+  }
+
+  /** When it leads nothing any more and the others know that. */
+  #mayStop(brokerId: number): boolean {
+    const { image } = this.#options
+    if (leadsAnything(image, brokerId)) return false
+    const nowMs = this.#nowMs()
+    const stopping = this.#stopping.get(brokerId) ?? { sinceMs: nowMs, index: image.index }
+    this.#stopping.set(brokerId, stopping)
+    if (nowMs - stopping.sinceMs >= HANDOVER_MS) return true
+    for (const other of image.liveBrokers()) {
+      if (other.brokerId === brokerId || other.brokerId === this.#options.brokerId) continue
+      if (this.#liveness.appliedIndex(other.brokerId) < stopping.index) return false
+    }
+    return true
+  }
+
+  /** Begins anew with each leadership: what the former controller heard is not known here. */
+  #follow(): void {
+    const { controller, image, brokerId } = this.#options
+    if (this.#epoch === controller.controllerEpoch) return
+    this.#epoch = controller.controllerEpoch
+    this.#registeredAt = new Map()
+    this.#lines.clear()
+    this.#stopping.clear()
+    if (!controller.isActive) return
+    this.#takeoverIndex = image.index
+    this.#liveness.reset(image.liveBrokers(), this.#nowMs())
+    // Also whoever led before may be gone: a refused connection says so at once.
+    for (const broker of image.liveBrokers()) {
+      if (broker.brokerId !== brokerId) void this.#dial(broker.brokerId, broker.brokerEpoch)
+    }
+  }
+
+  #look(): void {
+    const { controller, image, brokerId, config } = this.#options
+    this.#follow()
+    if (!controller.isActive) return
+    const others = [...image.liveBrokers()].filter((broker) => broker.brokerId !== brokerId)
+    const sessionMs = config['broker.session.timeout.ms']
+    const lateMs = this.#everyMs() + LATE_MS
+    for (const silent of this.#liveness.silent(others, sessionMs, lateMs, this.#nowMs())) {
+      const brokerEpoch = image.brokers.get(silent)?.brokerEpoch
+      if (brokerEpoch !== undefined) void this.#fence(silent, brokerEpoch, 'it is silent')
+    }
+  }
+
+  #listen(brokerId: number, brokerEpoch: number, line: HeartbeatLine): void {
+    if (this.#lines.get(brokerId) === line) return
+    this.#lines.set(brokerId, line)
+    line.onEnd(() => {
+      if (this.#lines.get(brokerId) !== line) return
+      this.#lines.delete(brokerId)
+      void this.#dial(brokerId, brokerEpoch)
+    })
+  }
+
+  /** Fences a broker whose port refuses: its process is gone. Anything else is left to the session. */
+  async #dial(brokerId: number, brokerEpoch: number): Promise<void> {
+    const { peers, image } = this.#options
+    if (this.#closed || !this.#options.controller.isActive || this.#dialling.has(brokerId)) return
+    const known = image.brokers.get(brokerId)
+    if (!known || known.fenced || known.brokerEpoch !== brokerEpoch) return
+    this.#dialling.add(brokerId)
+    const outcome = await peers.dial(brokerId, DIAL_TIMEOUT_MS)
+    this.#dialling.delete(brokerId)
+    if (outcome === 'refused') await this.#fence(brokerId, brokerEpoch, 'its port refuses')
+  }
+
+  async #fence(brokerId: number, brokerEpoch: number, why: string): Promise<void> {
+    const { controller, image, logger } = this.#options
+    const known = image.brokers.get(brokerId)
+    if (this.#closed || !controller.isActive || !known || known.brokerEpoch !== brokerEpoch) return
+    if (known.fenced) return
+    logger.warn({ brokerId, brokerEpoch, why }, 'a broker is gone: others take over what it led')
+    const { inControlledShutdown } = known
+    try {
+      await controller.changeBroker({ brokerId, brokerEpoch, fenced: true, inControlledShutdown })
+    } catch (error) {
+      logger.warn({ brokerId, error: String(error) }, 'a broker could not be fenced')
+    }
+  }
+
+  #everyMs(): number {
+    return Math.max(10, Math.ceil(this.#options.config['broker.session.timeout.ms'] / LOOKS))
+  }
+
+  #nowMs(): number {
+    return this.#options.io.monotonic.nowMs()
+  }
+}
