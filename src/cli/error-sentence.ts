@@ -95,11 +95,21 @@ function sentenceOfLmqError(error: LmqError): Sentence {
   }
   if (code === 'LMQ_LOG_DIR_TAKEN') {
     const where = facts['path'] ?? facts['folder'] ?? ''
+    if (facts['holder'] !== undefined) {
+      const text = `${facts['holder']} still uses ${where}: stop it first`
+      return { text, exitCode: exitCodes.unavailable }
+    }
     const advice = 'stop that broker, choose another folder with --data, or say --ephemeral'
     return {
       text: `another broker uses the data folder ${where}: ${advice}`,
       exitCode: exitCodes.unavailable,
     }
+  }
+  if (code === 'LMQ_LOG_DIR_FOREIGN' && typeof facts['reason'] === 'string') {
+    const where = facts['dir'] ?? facts['path'] ?? facts['folder']
+    const holds = Array.isArray(facts['holds']) ? ` (it holds ${facts['holds'].join(', ')})` : ''
+    const text = `${where === undefined ? '' : `${where}: `}${facts['reason']}${holds}`
+    return { text, exitCode: exitCodes.failed }
   }
   if (code === 'LMQ_CONFIG_INVALID' || code === 'LMQ_CONFIG_UNKNOWN') {
     return { text: configSentence(error, reason), exitCode: exitCodes.usage }

@@ -4,7 +4,7 @@ import { VERSION } from '../base/version.ts'
 import { exitCodes } from './exit-codes.ts'
 import { type StartFlag, startFlags } from './start-flags.ts'
 
-/** Commands over the network, by name; each is loaded when it is asked for. */
+/** Commands by name, all over the network but `import`; each is loaded when it is asked for. */
 const tools = {
   topics: async () => (await import('./topics-command.ts')).topicsCommand(),
   groups: async () => (await import('./groups-command.ts')).groupsCommand(),
@@ -12,6 +12,7 @@ const tools = {
   produce: async () => (await import('./produce-command.ts')).produceCommand(),
   consume: async () => (await import('./consume-command.ts')).consumeCommand(),
   cluster: async () => (await import('./cluster-command.ts')).clusterCommand(),
+  import: async () => (await import('./import-command.ts')).importCommand(),
 } as const
 
 /** What a group of commands does when none is named. */

@@ -3,16 +3,20 @@ import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Io } from '../io/io.ts'
 import { decodeOffsets, encodeOffsets, readCheckpoint } from './checkpoint-file.ts'
+import { checkNoImport } from './import-staging.ts'
 import { deletedFolderSuffix, folderNameOf, partitionOfFolderName } from './log-files.ts'
 import type { LogHome } from './log-shared.ts'
 import { claimDirectory } from './meta-properties.ts'
 import type { PartitionLog } from './partition-log.ts'
 
-const cleanShutdownFile = '.kafka_cleanshutdown'
-const recoveryPointFile = 'recovery-point-offset-checkpoint'
-const logStartFile = 'log-start-offset-checkpoint'
-const cleanerFile = 'cleaner-offset-checkpoint'
-const highWatermarkFile = 'replication-offset-checkpoint'
+export const cleanShutdownFile = '.kafka_cleanshutdown'
+/** The files of a log directory that hold one offset of each partition. */
+export const offsetCheckpoints = {
+  recoveryPoint: 'recovery-point-offset-checkpoint',
+  logStartOffset: 'log-start-offset-checkpoint',
+  highWatermark: 'replication-offset-checkpoint',
+  cleanedOffset: 'cleaner-offset-checkpoint',
+} as const
 
 export type StoredOffsets = {
   recoveryPoint: number
@@ -59,13 +63,14 @@ export class LogDirectory implements LogHome {
   /**
    * Claims the folder for this process and broker.
    *
-   * @throws LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, Node's own disk errors
+   * @throws LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_IMPORT_UNFINISHED, Node's own disk errors
    */
   async claim(owner: { clusterId: string; brokerId: number }): Promise<void> {
     const { disk } = this.#io
     disk.makeFolderSync(this.path)
     this.#lock = await disk.lockFolder(this.path)
     try {
+      checkNoImport(disk, this.path)
       this.directoryId = claimDirectory(this.#io, this.path, owner).directoryId
       const mark = join(this.path, cleanShutdownFile)
       this.wasClean = disk.existsSync(mark)
@@ -103,10 +108,10 @@ export class LogDirectory implements LogHome {
         entries.map((entry) => [folderNameOf(entry.topic, entry.partitionIndex), entry.offset]),
       )
     }
-    const recoveryPoints = read(recoveryPointFile)
-    const logStarts = read(logStartFile)
-    const highWatermarks = read(highWatermarkFile)
-    const cleaned = read(cleanerFile)
+    const recoveryPoints = read(offsetCheckpoints.recoveryPoint)
+    const logStarts = read(offsetCheckpoints.logStartOffset)
+    const highWatermarks = read(offsetCheckpoints.highWatermark)
+    const cleaned = read(offsetCheckpoints.cleanedOffset)
     return (name) => ({
       recoveryPoint: recoveryPoints.get(name) ?? 0,
       logStartOffset: logStarts.get(name) ?? 0,
@@ -118,12 +123,12 @@ export class LogDirectory implements LogHome {
   /** Writes recovery points, log starts and how far compaction came, if they changed. */
   saveRecoveryPoints(): Promise<void> {
     return this.#save(async () => {
-      await this.#replace(recoveryPointFile, ({ recoveryPoint }) => recoveryPoint)
+      await this.#replace(offsetCheckpoints.recoveryPoint, ({ recoveryPoint }) => recoveryPoint)
       // Like Kafka: only starts that the files do not tell by themselves.
-      await this.#replace(logStartFile, ({ logStartOffset }, log) =>
+      await this.#replace(offsetCheckpoints.logStartOffset, ({ logStartOffset }, log) =>
         logStartOffset > (log.segments.first?.baseOffset ?? 0) ? logStartOffset : undefined,
       )
-      await this.#replace(cleanerFile, ({ cleanedOffset }) =>
+      await this.#replace(offsetCheckpoints.cleanedOffset, ({ cleanedOffset }) =>
         cleanedOffset >= 0 ? cleanedOffset : undefined,
       )
     })
@@ -143,7 +148,9 @@ export class LogDirectory implements LogHome {
   }
 
   saveHighWatermarks(): Promise<void> {
-    return this.#save(() => this.#replace(highWatermarkFile, ({ highWatermark }) => highWatermark))
+    return this.#save(() =>
+      this.#replace(offsetCheckpoints.highWatermark, ({ highWatermark }) => highWatermark),
+    )
   }
 
   /** One save at a time; a failed one closes the directory. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { LmqError } from '../base/errors.ts'
-import type { Io } from '../io/io.ts'
+import type { Disk, Io } from '../io/io.ts'
 
 export const metaPropertiesFile = 'meta.properties'
 const version = '1'
@@ -56,10 +56,25 @@ export function storedIdentity(
   return undefined
 }
 
+/** What a new data folder may hold: the system's own, a lock, a first start that did not get far. */
+const harmless = /^(lost\+found|\.DS_Store|\.lmq\.lock(\..+)?|meta\.properties\.tmp|lmq-metadata)$/
+
+/** Somebody's home, or a broker's folder that lost its identity: neither becomes a data folder by a mistyped path. */
+function checkIsNew(disk: Disk, dir: string): void {
+  const others = disk.listSync(dir).filter(({ name }) => !harmless.test(name))
+  if (others.length === 0) return
+  const holds = others
+    .map(({ name }) => name)
+    .sort()
+    .slice(0, 5)
+  const reason = 'it has no meta.properties, so it is no data folder, and it is not empty'
+  throw new LmqError('LMQ_LOG_DIR_FOREIGN', { dir, reason, holds })
+}
+
 /**
  * Checks a folder's identity, or gives a new folder one.
  *
- * @throws LMQ_LOG_DIR_FOREIGN when it belongs to another cluster or broker
+ * @throws LMQ_LOG_DIR_FOREIGN when it belongs to another cluster or broker, or is none and not empty
  */
 export function claimDirectory(
   io: Pick<Io, 'disk' | 'random'>,
@@ -70,6 +85,7 @@ export function claimDirectory(
   const stored = io.disk.existsSync(path)
     ? decodeMetaProperties(io.disk.readFileSync(path), path)
     : undefined
+  if (!stored) checkIsNew(io.disk, dir)
   if (stored && (stored.clusterId !== owner.clusterId || stored.brokerId !== owner.brokerId)) {
     throw new LmqError('LMQ_LOG_DIR_FOREIGN', {
       dir,
