@@ -1,11 +1,14 @@
 import { assert } from '../base/assert.ts'
 import type { TopicConfig } from '../config/topic-config.ts'
 import type { Clock } from '../io/io.ts'
-import type { AppendResult, ReadResult } from '../log/log-outcomes.ts'
+import type { AppendResult, ReadResult, ReplicateResult } from '../log/log-outcomes.ts'
 import { LogWaiters } from '../log/log-waiters.ts'
 import type { LogListener, PartitionLog } from '../log/partition-log.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
+import { type CommittedIsr, Leadership, type ReplicaPeers } from './leadership.ts'
+import type { ReplicaFetch, ReplicaState } from './replica-state.ts'
 import type { PartitionImage } from './topic-image.ts'
+import { type EpochEnd, truncationOffset } from './truncation.ts'
 
 export type PartitionAppendOptions = {
   /** As on the wire: 0, 1, or -1 for all. */
@@ -26,8 +29,8 @@ export type PartitionReadOptions = {
 export type PartitionAppendDone = (result: AppendResult) => void
 
 /**
- * A partition that this broker leads: its log, and what replication adds to a log: the leader epoch, who is in sync, the
- * high watermark, and who waits for it to move.
+ * This broker's replica of a partition: its log, and what replication adds to a log. As leader: who is in sync, the high
+ * watermark, and who waits for it to move. As follower: what the leader has told.
  *
  * The high watermark is the least end of the log over all in-sync replicas; the leader's own end counts when it is
  * written, or flushed where `flush.messages` is 1. Alone it is that end itself. It never moves back, and is set for the
@@ -44,18 +47,25 @@ export class Partition implements LogListener {
   #minInSyncReplicas = 1
   leaderEpoch = -1
   partitionEpoch = -1
+  /** A broker id, or -1 while nobody may lead. */
+  leaderId = -1
   replicas: readonly number[] = []
   isr: readonly number[] = []
   #isLeader = false
   #isReady = false
   readonly #brokerId: number
   readonly #clock: Clock
+  readonly #peers: ReplicaPeers
+  /** While this broker leads a partition that others have, too, and somebody has asked for it. */
+  #leadership: Leadership | undefined
+  /** What the present leader said, as follower; it may be beyond what is written here. */
+  #leaderHighWatermark = -1
   /** Producers that wait for the high watermark. */
   readonly #producers = new LogWaiters()
   /** Fetches that wait for anything that readers can see. */
   readonly #watchers = new Set<() => void>()
-  /** Ends of the followers' logs, as their fetches tell. */
-  readonly #followerEnds = new Map<number, number>()
+  /** Fetches of followers, which see what is written. */
+  readonly #followers = new Set<() => void>()
 
   constructor(
     brokerId: number,
@@ -63,9 +73,11 @@ export class Partition implements LogListener {
     identity: { topic: string; topicId: string; partitionIndex: number },
     log: PartitionLog,
     config: TopicConfig,
+    peers: ReplicaPeers,
   ) {
     this.#brokerId = brokerId
     this.#clock = clock
+    this.#peers = peers
     this.topic = identity.topic
     this.topicId = identity.topicId
     this.partitionIndex = identity.partitionIndex
@@ -77,6 +89,21 @@ export class Partition implements LogListener {
 
   get isLeader(): boolean {
     return this.#isLeader
+  }
+
+  /** Another broker leads, and this one has a replica. */
+  get isFollower(): boolean {
+    return !this.#isLeader && this.leaderId >= 0 && this.leaderId !== this.#brokerId
+  }
+
+  /** With `flush.messages=1` replicas count what is durable, not what is written. */
+  get mustFlush(): boolean {
+    return this.#mustFlush
+  }
+
+  /** What counts of this replica's log (exclusive). */
+  get countedEnd(): number {
+    return this.#mustFlush ? this.log.flushedEndOffset : this.log.writtenEndOffset
   }
 
   /** Exclusive: consumers read below it. */
@@ -122,18 +149,43 @@ export class Partition implements LogListener {
     return Math.min(this.#minInSyncReplicas, this.replicas.length)
   }
 
-  /** The controller's word on who leads and who is in sync. */
-  update(image: PartitionImage): void {
+  /**
+   * The controller's word on who leads and who is in sync. One that is older than an answer to a change of the ISR is
+   * left out.
+   *
+   * @param mayLead false: the metadata names this broker, but means an earlier process of it
+   */
+  update(image: PartitionImage, mayLead = true): void {
     assert(image.leaderEpoch >= this.leaderEpoch, 'a leader epoch went back')
-    if (image.leaderEpoch !== this.leaderEpoch) this.#followerEnds.clear()
+    const isNewEpoch = image.leaderEpoch !== this.leaderEpoch
+    if (!isNewEpoch && image.partitionEpoch < this.partitionEpoch) return
+    if (image.partitionEpoch !== this.partitionEpoch) this.#leadership?.settled()
+    if (isNewEpoch) {
+      this.#leadership = undefined
+      this.#leaderHighWatermark = -1
+    }
     this.leaderEpoch = image.leaderEpoch
     this.partitionEpoch = image.partitionEpoch
+    this.leaderId = image.leader
     this.replicas = image.replicas
     this.isr = image.isr
     const wasLeader = this.#isLeader
-    this.#isLeader = image.leader === this.#brokerId
+    this.#isLeader = mayLead && image.leader === this.#brokerId
+    if (!this.#isLeader) this.#leadership = undefined
+    else if (this.#isReady) this.#lead()
     if (wasLeader && !this.#isLeader) this.#release(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-    else if (this.#isReady) this.#advance()
+    else if (isNewEpoch) this.#tellAll()
+    if (this.#isReady) this.#advance()
+  }
+
+  /** The log is open, and this broker leads: followers count from here on. */
+  #lead(): void {
+    if (this.replicas.length === 1) this.#leadership = undefined
+    else if (this.#leadership) this.#leadership.assign(this)
+    else {
+      const start = this.log.logEndOffset
+      this.#leadership = new Leadership(this.#brokerId, this.#peers, this, this, start)
+    }
   }
 
   /**
@@ -196,13 +248,28 @@ export class Partition implements LogListener {
     return this.log.read(offset, maxBytes, { upTo, minOneBatch, withAborted: readCommitted })
   }
 
-  /** `waiter` is called whenever high watermark, last stable offset, log start or leader changed, until it is removed. */
-  addWaiter(waiter: () => void): void {
-    this.#watchers.add(waiter)
+  /** What a follower may have: everything written. Otherwise as `read`. */
+  readForReplica(
+    offset: number,
+    maxBytes: number,
+    minOneBatch: boolean,
+  ): ReadResult | Promise<ReadResult> {
+    return this.log.read(offset, maxBytes, { upTo: this.log.writtenEndOffset, minOneBatch })
+  }
+
+  /**
+   * `waiter` is called whenever high watermark, last stable offset, log start or leader changed, until it is removed.
+   *
+   * @param isReplica also when more is written
+   */
+  addWaiter(waiter: () => void, isReplica = false): void {
+    if (isReplica) this.#followers.add(waiter)
+    else this.#watchers.add(waiter)
   }
 
   removeWaiter(waiter: () => void): void {
     this.#watchers.delete(waiter)
+    this.#followers.delete(waiter)
   }
 
   /**
@@ -253,16 +320,130 @@ export class Partition implements LogListener {
     return this.log.deleteRecordsBefore(wanted)
   }
 
-  /** A follower's fetch tells how far its log goes. */
-  noteFollowerEnd(brokerId: number, logEndOffset: number): void {
+  // ------------------------------------------------------------------------------------------------ the followers
+
+  /**
+   * A follower's fetch, once it is known not to have parted from this log, tells how far its log goes.
+   *
+   * @returns why it does not count; see `Leadership.fetched`
+   */
+  replicaFetched(fetch: ReplicaFetch): ErrorCode {
     this.#ready()
-    this.#followerEnds.set(brokerId, logEndOffset)
+    if (!this.#isLeader || !this.#leadership) return ErrorCode.NOT_LEADER_OR_FOLLOWER
+    const errorCode = this.#leadership.fetched(fetch, this.log.writtenEndOffset)
+    if (errorCode !== ErrorCode.NONE) return errorCode
+    this.#leadership.expand()
     this.#advance()
+    return ErrorCode.NONE
+  }
+
+  /** From time to time, and when brokers came or went: who has been behind for too long goes, who may come comes. */
+  checkIsr(): void {
+    if (!this.#isLeader || !this.#leadership || this.log.state !== 'open') return
+    this.#leadership.shrink()
+    this.#leadership.expand()
+    this.#advance()
+  }
+
+  /** The controller has changed the ISR as it was asked to; the metadata may come later. */
+  commit({ isr, leaderEpoch, partitionEpoch }: CommittedIsr): void {
+    if (leaderEpoch !== this.leaderEpoch || partitionEpoch <= this.partitionEpoch) return
+    this.isr = isr
+    this.partitionEpoch = partitionEpoch
+    this.#advance()
+  }
+
+  /** Followers as the leader sees them; none where this broker does not lead, or nobody has asked for it. */
+  get followers(): Iterable<ReplicaState> {
+    return this.#leadership?.followers ?? []
+  }
+
+  /** The ISR, and whoever may already be in it. */
+  get maximalIsr(): readonly number[] {
+    return this.#leadership?.maximalIsr ?? this.isr
+  }
+
+  // ------------------------------------------------------------------------------------------------ following
+
+  /** Where this follower goes on. Everything before must be written, or durable: see `whenCounted`. */
+  get fetchPosition(): { fetchOffset: number; lastFetchedEpoch: number; logStartOffset: number } {
+    const { log } = this
+    return {
+      fetchOffset: log.logEndOffset,
+      lastFetchedEpoch: log.latestEpoch,
+      logStartOffset: log.logStartOffset,
+    }
+  }
+
+  /** Does this replica still follow the leader of this epoch? */
+  follows(leaderEpoch: number): boolean {
+    return this.isFollower && this.leaderEpoch === leaderEpoch
+  }
+
+  /** Takes what the leader of `leaderEpoch` answered. See `PartitionLog.replicate`. */
+  replicate(records: Buffer, leaderEpoch: number): ReplicateResult | Promise<ReplicateResult> {
+    assert(this.follows(leaderEpoch), 'records of a leader that is not followed')
+    this.#isReady = true
+    return this.log.replicate(records, { leaderEpoch, nowMs: Math.floor(this.#clock.nowMs()) })
+  }
+
+  /** Calls `waiter` when all that was replicated counts: it is written, or durable with `flush.messages=1`. */
+  whenCounted(waiter: (errorCode: ErrorCode) => void): void {
+    const { log } = this
+    const end = log.logEndOffset
+    if (!this.#mustFlush) {
+      log.whenWritten(end, waiter)
+      return
+    }
+    log.whenFlushed(end, waiter)
+    if (log.flushedEndOffset < end && log.writtenEndOffset >= end) log.flusher.flushSoon()
+  }
+
+  /** The leader's high watermark and log start, as it said under `leaderEpoch`. */
+  learn(leaderEpoch: number, highWatermark: number, logStartOffset: number): void {
+    if (!this.follows(leaderEpoch)) return
+    this.#isReady = true
+    if (highWatermark > this.#leaderHighWatermark) this.#leaderHighWatermark = highWatermark
+    this.#followHighWatermark()
+    const { log } = this
+    const start = Math.min(logStartOffset, log.highWatermark)
+    if (start > log.logStartOffset) log.moveLogStart(start)
+  }
+
+  #followHighWatermark(): void {
+    const { log } = this
+    if (log.state !== 'open') return
+    const end = Math.min(this.#leaderHighWatermark, log.writtenEndOffset)
+    if (end <= log.highWatermark) return
+    log.highWatermark = end
+    this.#tellAll()
+  }
+
+  /**
+   * Cuts the log back to where it agrees with the leader's.
+   *
+   * @param end where the leader's log ends for the epoch asked for, or for the largest one below that it knows
+   * @throws LMQ_LOG_DIR_OFFLINE
+   */
+  async truncateToLeader(leaderEpoch: number, end: EpochEnd): Promise<void> {
+    const { log } = this
+    const offset = truncationOffset(end, log)
+    const isWanted = () => this.follows(leaderEpoch)
+    if (!isWanted()) return
+    if (offset < log.logStartOffset) await log.startAt(offset, isWanted)
+    else await log.truncateTo(offset, isWanted)
+  }
+
+  /** The leader begins behind this log's end: all records go. @throws LMQ_LOG_DIR_OFFLINE */
+  async startAt(leaderEpoch: number, offset: number): Promise<void> {
+    await this.log.startAt(offset, () => this.follows(leaderEpoch))
   }
 
   /** The log is about to go; nobody may be left waiting. */
   retire(errorCode: ErrorCode): void {
     this.#isLeader = false
+    this.#leadership = undefined
+    this.leaderId = -1
     this.log.listener = {}
     this.#release(errorCode)
   }
@@ -270,15 +451,19 @@ export class Partition implements LogListener {
   // ------------------------------------------------------------------------------------------------ the log's news
 
   written(): void {
-    if (this.#isReady && !this.#mustFlush) this.#advance()
+    if (!this.#isReady) return
+    if (this.#isLeader) {
+      if (!this.#mustFlush) this.#advance()
+      if (this.#followers.size > 0) tell(this.#followers)
+    } else this.#followHighWatermark()
   }
 
   flushed(): void {
-    if (this.#isReady && this.#mustFlush) this.#advance()
+    if (this.#isReady && this.#mustFlush && this.#isLeader) this.#advance()
   }
 
   trimmed(): void {
-    this.#tellWatchers()
+    this.#tellAll()
   }
 
   failed(): void {
@@ -294,33 +479,41 @@ export class Partition implements LogListener {
     const end = log.logEndOffset
     if (log.state !== 'open') return
     this.#isReady = true
-    if (this.#isLeader && this.isr.length === 1) log.highWatermark = end
+    if (!this.#isLeader) return
+    if (this.replicas.length === 1) log.highWatermark = end
+    else {
+      this.#lead()
+      if (this.#mustFlush && log.flushedEndOffset < end) log.flusher.flushSoon()
+      this.#advance()
+    }
   }
 
   #advance(): void {
     const { log } = this
     if (!this.#isLeader || log.state !== 'open') return
+    this.#leadership?.moved()
     if (this.isr.length < this.minInSyncReplicas) return
     const before = log.highWatermark
-    let end = this.#mustFlush ? log.flushedEndOffset : log.writtenEndOffset
-    for (const member of this.isr) {
-      if (member !== this.#brokerId) end = Math.min(end, this.#followerEnds.get(member) ?? before)
-    }
+    const end = this.#leadership ? this.#leadership.highWatermark() : this.countedEnd
     if (end <= before) return
     log.highWatermark = end
     this.#producers.reached(end)
-    this.#tellWatchers()
+    this.#tellAll()
   }
 
   #release(errorCode: ErrorCode): void {
     this.#producers.failAll(errorCode)
-    this.#tellWatchers()
+    this.#tellAll()
   }
 
-  #tellWatchers(): void {
-    if (this.#watchers.size === 0) return
-    for (const watcher of [...this.#watchers]) watcher()
+  #tellAll(): void {
+    if (this.#watchers.size > 0) tell(this.#watchers)
+    if (this.#followers.size > 0) tell(this.#followers)
   }
+}
+
+function tell(waiters: ReadonlySet<() => void>): void {
+  for (const waiter of [...waiters]) waiter()
 }
 
 const noRecordErrors: AppendResult['recordErrors'] = []

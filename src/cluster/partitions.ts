@@ -5,14 +5,20 @@ import { type TopicConfig, topicConfigOf } from '../config/topic-config.ts'
 import type { Io } from '../io/io.ts'
 import type { LogDirs } from '../log/log-dirs.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
+import type { IsrProposal, ReplicaPeers } from './leadership.ts'
 import type { MetadataDelta } from './metadata-delta.ts'
 import { type MetadataImage, ResourceType } from './metadata-image.ts'
 import { Partition } from './partition.ts'
 import type { PartitionImage, TopicImage } from './topic-image.ts'
 
 export type PartitionsOptions = {
-  readonly io: Pick<Io, 'brokerClock'>
+  readonly io: Pick<Io, 'brokerClock' | 'monotonic'>
   readonly brokerId: number
+  /**
+   * Of this process, as it registers: what the metadata says of an earlier process of this broker is not about this
+   * one, so nothing is led before the metadata has the registration. Undefined: nobody else can have been this broker.
+   */
+  readonly incarnationId?: string
   readonly image: MetadataImage
   readonly logDirs: LogDirs
   /** The settings in force; dynamic changes show in it. */
@@ -26,16 +32,38 @@ export type LeadershipListener = {
   resign(partition: Partition): void
 }
 
+/** Told when this broker has to follow another leader or epoch of a partition, and when it no longer follows. */
+export type FollowingListener = {
+  follow(partition: Partition): void
+  leave(partition: Partition): void
+}
+
+export type PartitionCounts = {
+  readonly total: number
+  readonly led: number
+  readonly underReplicated: number
+  readonly underMinIsr: number
+  readonly offline: number
+}
+
 /**
  * The partitions of this broker. Reacts to what the metadata says: makes and removes logs, follows settings, and knows
  * which partitions are led here. Makes no file itself: a log's folder comes with its first append.
  */
-export class Partitions {
+export class Partitions implements ReplicaPeers {
   readonly #options: PartitionsOptions
   /** By topic name, then partition index. Holes where the partition is on other brokers. */
   readonly #byName = new Map<string, (Partition | undefined)[]>()
   readonly #byId = new Map<string, (Partition | undefined)[]>()
   readonly #listeners: LeadershipListener[] = []
+  #following: FollowingListener | undefined
+  readonly #lastFetches = new Map<number, number>()
+  /** Followers are not called late for what came before: this broker was the one that was not there. */
+  #graceFromMs = Number.NEGATIVE_INFINITY
+  /** Where proposals for ISRs go; without it nothing is proposed. */
+  #proposals: ((proposal: IsrProposal) => void) | undefined
+  /** Changes of ISRs, asked for by this broker and made, since the start. */
+  readonly counts = { isrShrinks: 0, isrExpands: 0 }
   /** What a topic without settings of its own has; most topics share it. */
   #defaultConfig: TopicConfig | undefined
   /** Topics whose logs could not be made: told once. */
@@ -82,6 +110,16 @@ export class Partitions {
     return partition?.isLeader ? partition : undefined
   }
 
+  /** As `get`, also where this broker only follows. */
+  replica(topic: string, partitionIndex: number): Partition | undefined {
+    return this.#byName.get(topic)?.[partitionIndex]
+  }
+
+  /** As `replica`. */
+  replicaById(topicId: string, partitionIndex: number): Partition | undefined {
+    return this.#byId.get(topicId)?.[partitionIndex]
+  }
+
   /** Every partition with a replica here, led here or not. */
   *all(): Iterable<Partition> {
     for (const partitions of this.#byName.values()) {
@@ -95,6 +133,12 @@ export class Partitions {
     for (const partition of this.all()) if (partition.isLeader) listener.lead(partition)
   }
 
+  /** The listener hears at once of everything that is followed already. There is one at most. */
+  onFollowing(listener: FollowingListener): void {
+    this.#following = listener
+    for (const partition of this.all()) if (partition.isFollower) listener.follow(partition)
+  }
+
   /** Follows a change of the metadata. */
   apply(delta: MetadataDelta): void {
     for (const topic of delta.topicsDeleted.values()) this.#drop(topic)
@@ -102,7 +146,98 @@ export class Partitions {
     for (const changes of delta.partitions.values()) {
       for (const { topic, after } of changes.values()) this.#take(topic, after)
     }
+    if (delta.brokers.size === 0) return
+    const { image, brokerId } = this.#options
+    if (delta.brokers.has(brokerId)) {
+      for (const topic of image.topics.values()) {
+        for (const partition of topic.partitions) this.#take(topic, partition)
+      }
+    }
+    this.checkIsrs()
   }
+
+  // ------------------------------------------------------------------------------------------------ other brokers
+
+  /** The epoch of this process' registration; -1 while the metadata does not have it: until then nothing is led. */
+  get ownBrokerEpoch(): number {
+    const { image, brokerId, incarnationId } = this.#options
+    const broker = image.brokers.get(brokerId)
+    const isOwn = incarnationId === undefined || broker?.incarnationId === incarnationId
+    return isOwn ? (broker?.brokerEpoch ?? 0) : -1
+  }
+
+  eligibleEpoch(brokerId: number): number {
+    const broker = this.#options.image.brokers.get(brokerId)
+    if (!broker || broker.fenced || broker.inControlledShutdown) return -1
+    return broker.brokerEpoch
+  }
+
+  brokerEpoch(brokerId: number): number {
+    return this.#options.image.brokers.get(brokerId)?.brokerEpoch ?? -1
+  }
+
+  lastFetchMs(brokerId: number): number {
+    return Math.max(this.#graceFromMs, this.#lastFetches.get(brokerId) ?? Number.NEGATIVE_INFINITY)
+  }
+
+  /** A follower's request came, of whatever partitions. */
+  noteFetch(brokerId: number, atMs: number): void {
+    this.#lastFetches.set(brokerId, atMs)
+  }
+
+  lagTimeMaxMs(): number {
+    return this.#options.config['replica.lag.time.max.ms']
+  }
+
+  nowMs(): number {
+    return this.#options.io.monotonic.nowMs()
+  }
+
+  /** Where changes of ISRs are asked for. */
+  onProposal(take: (proposal: IsrProposal) => void): void {
+    this.#proposals = take
+  }
+
+  propose(proposal: IsrProposal): void {
+    if (this.#proposals) this.#proposals(proposal)
+    else proposal.settle({ kind: 'dropped' })
+  }
+
+  /**
+   * Looks for members of ISRs that are late, and for followers that may join.
+   *
+   * @param isLate this look itself came much too late: nobody else is called late for that time
+   */
+  checkIsrs(isLate = false): void {
+    if (isLate) this.#forgive()
+    for (const partition of this.all()) partition.checkIsr()
+  }
+
+  #forgive(): void {
+    const nowMs = this.nowMs()
+    this.#graceFromMs = nowMs
+    for (const partition of this.all()) {
+      for (const follower of partition.followers) {
+        if (partition.isr.includes(follower.brokerId)) follower.caughtUpAt(nowMs)
+      }
+    }
+  }
+
+  /** For the metrics. */
+  count(): PartitionCounts {
+    const counts = { total: 0, led: 0, underReplicated: 0, underMinIsr: 0, offline: 0 }
+    for (const partition of this.all()) {
+      counts.total++
+      if (partition.log.state === 'offline') counts.offline++
+      if (!partition.isLeader) continue
+      counts.led++
+      if (partition.isr.length < partition.replicas.length) counts.underReplicated++
+      if (partition.isr.length < partition.minInSyncReplicas) counts.underMinIsr++
+    }
+    return counts
+  }
+
+  // ------------------------------------------------------------------------------------------------ settings
 
   /** Broker settings changed: topics that do not say otherwise follow them. */
   refreshConfigs(): void {
@@ -112,6 +247,7 @@ export class Partitions {
 
   /** Nobody is left waiting; the logs are closed by their owner. */
   close(): void {
+    this.#following = undefined
     for (const partition of this.all()) partition.retire(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     this.#byName.clear()
     this.#byId.clear()
@@ -151,13 +287,19 @@ export class Partitions {
     }
     const partition = known ?? this.#make(topic, image.partitionIndex)
     if (!partition) return
-    const before = { isLeader: partition.isLeader, leaderEpoch: partition.leaderEpoch }
-    partition.update(image)
-    if (partition.isLeader && (!before.isLeader || before.leaderEpoch !== partition.leaderEpoch)) {
+    const { isLeader, leaderEpoch, isFollower, leaderId } = partition
+    partition.update(image, this.ownBrokerEpoch >= 0)
+    const isNew = leaderEpoch !== partition.leaderEpoch
+    if (partition.isLeader && (!isLeader || isNew)) {
+      if (isFollower) this.#following?.leave(partition)
       for (const listener of this.#listeners) listener.lead(partition)
-    } else if (before.isLeader && !partition.isLeader) {
+    } else if (isLeader && !partition.isLeader) {
       for (const listener of this.#listeners) listener.resign(partition)
     }
+    if (partition.isFollower) {
+      if (!isFollower || isNew || leaderId !== partition.leaderId)
+        this.#following?.follow(partition)
+    } else if (isFollower && !partition.isLeader) this.#following?.leave(partition)
   }
 
   #make(topic: TopicImage, partitionIndex: number): Partition | undefined {
@@ -167,7 +309,7 @@ export class Partitions {
     try {
       const log = logDirs.create(name, partitionIndex, topicId, config)
       const identity = { topic: name, topicId, partitionIndex }
-      const partition = new Partition(brokerId, io.brokerClock, identity, log, config)
+      const partition = new Partition(brokerId, io.brokerClock, identity, log, config, this)
       this.#listOf(topic)[partitionIndex] = partition
       return partition
     } catch (error) {
@@ -206,6 +348,7 @@ export class Partitions {
 
   #discard(partition: Partition): void {
     const wasLeader = partition.isLeader
+    if (partition.isFollower) this.#following?.leave(partition)
     partition.retire(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     if (wasLeader) for (const listener of this.#listeners) listener.resign(partition)
     this.#options.logDirs.delete(partition.log)

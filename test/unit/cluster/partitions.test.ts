@@ -20,6 +20,15 @@ const append = (partition: Partition, acks: number, ...values: string[]) =>
     partition.append(batchOf(...values), { acks, produceVersion: 11 }, resolve),
   )
 
+const fetched = (partition: Partition, fetchOffset: number) =>
+  partition.replicaFetched({
+    brokerId: 2,
+    brokerEpoch: -1,
+    fetchOffset,
+    logStartOffset: 0,
+    atMs: io.monotonic.nowMs(),
+  })
+
 async function create(cluster: OpenCluster, ...topics: NewTopic[]): Promise<void> {
   for (const answer of await cluster.controller.createTopics({
     topics,
@@ -148,11 +157,11 @@ t.test(
     pending.then(() => {
       isDone = true
     })
-    partition.noteFollowerEnd(2, 2)
+    fetched(partition, 2)
     await new Promise((resolve) => setTimeout(resolve, 20))
     t.notOk(isDone, 'the follower does not have it yet')
     t.equal(partition.highWatermark, 2)
-    partition.noteFollowerEnd(2, 3)
+    fetched(partition, 3)
     t.match(await pending, { errorCode: 0, baseOffset: 2 })
     t.equal(partition.highWatermark, 3)
     await cluster.close()
