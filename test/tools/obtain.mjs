@@ -2,12 +2,18 @@
 //
 //   node test/tools/obtain.mjs [--json] [TOOL...]
 //
-// Tools: kcat, python, go, java, node22, node24. Everything but kcat lands in the cache folder (cache.mjs). A tool that is
+// Tools are named in the table below. Everything but kcat lands in the cache folder (cache.mjs). A tool that is
 // missing is never an error: its tests are skipped, and the reason is printed here and by the test run.
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cached, definitionOf } from './cache.mjs'
+import {
+  obtainConfluentJavascript,
+  obtainNodeRdkafka,
+  obtainPlatformatic,
+} from './obtain-javascript.mjs'
+import { obtainPython } from './obtain-python.mjs'
 import { installDebian, mayInstallDebian, onPath, run } from './programs.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -20,7 +26,18 @@ const kafkaVersion = '4.3.1'
 
 const tools = {
   kcat: { skips: 'kcat', obtain: obtainKcat },
-  python: { skips: 'confluent-kafka (Python)', obtain: obtainPython },
+  python: { skips: 'confluent-kafka (Python)', obtain: () => obtainPython('python') },
+  kafkaPython: { skips: 'kafka-python', obtain: () => obtainPython('kafkaPython') },
+  aiokafka: { skips: 'aiokafka', obtain: () => obtainPython('aiokafka') },
+  platformatic: {
+    skips: '@platformatic/kafka',
+    obtain: async () => obtainPlatformatic(await obtainNode(22)),
+  },
+  confluentJavascript: {
+    skips: 'confluent-kafka-javascript, the tests of librdkafka',
+    obtain: obtainConfluentJavascript,
+  },
+  nodeRdkafka: { skips: 'node-rdkafka and its e2e tests', obtain: obtainNodeRdkafka },
   go: { skips: 'franz-go (Go)', obtain: obtainGo },
   java: { skips: 'Java clients and Kafka tools', obtain: obtainJava },
   node22: { skips: 'unit tests on Node 22', obtain: () => obtainNode(22) },
@@ -58,24 +75,6 @@ async function installKcat() {
   const path = onPath('kcat')
   if (!path) throw new Error('kcat was installed but is not on the PATH')
   return path
-}
-
-async function obtainPython() {
-  const python = onPath('python3') ?? onPath('python')
-  if (!python) throw new Error('python3 is not installed')
-  const { stdout } = await run(python, ['--version'])
-  return cached('python', definitionOf(stdout), weekMs, async (folder) => {
-    const venv = join(folder, 'venv')
-    await run(python, ['-m', 'venv', venv])
-    const path = join(venv, 'bin', 'python')
-    await run(path, [
-      ...['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--only-binary', ':all:'],
-      'confluent-kafka',
-    ])
-    const about = 'import confluent_kafka as c; print(c.__version__, c.libversion()[0])'
-    const [version, librdkafka] = (await run(path, ['-c', about])).stdout.trim().split(' ')
-    return { path, version, librdkafka }
-  })
 }
 
 async function obtainGo() {

@@ -42,8 +42,16 @@ export function run(program, args, options = {}) {
 /** Whether Debian packages can be installed here. */
 export const mayInstallDebian = () => Boolean(onPath('apt-get')) && process.getuid?.() === 0
 
+let installing = Promise.resolve()
+
 /** @param names packages; the lists are brought up to date only when the packages are not found without */
-export async function installDebian(...names) {
+export function installDebian(...names) {
+  const done = installing.then(() => aptInstall(names))
+  installing = done.catch(() => {}) // one at a time: the next does not mind how this one went
+  return done
+}
+
+async function aptInstall(names) {
   const lockWait = ['-o', 'DPkg::Lock::Timeout=180']
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const install = ['install', '-y', '-q', '--no-install-recommends', ...lockWait, ...names]
