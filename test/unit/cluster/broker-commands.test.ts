@@ -77,7 +77,7 @@ t.test('who comes back with everything stays in sync, but leads nothing', async 
   const whole = { unfenced: false, logsWhole: true }
   const states: [string, object, number[]][] = [
     ['closed in order', { ...whole, previousBrokerEpoch: 0 }, [1, 2]],
-    ['closed in order, an earlier time', { ...whole, previousBrokerEpoch: -1 }, [2]],
+    ['closed in order, an earlier time', { ...whole, previousBrokerEpoch: 5 }, [2]],
     ['killed, machine still up', { ...whole, bootId: 'boot' }, [1, 2]],
     ['machine restarted', { ...whole, bootId: 'another boot' }, [2]],
     ['a log was cut', { ...whole, bootId: 'boot', logsWhole: false }, [2]],
