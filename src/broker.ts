@@ -37,6 +37,7 @@ import { MetadataCache } from './server/metadata-cache.ts'
 import { Outbox } from './server/outbox.ts'
 import { ProduceTimeouts } from './server/produce-timeouts.ts'
 import { ProducerIds } from './server/producer-ids.ts'
+import { Telemetry } from './server/telemetry.ts'
 
 export type BrokerOptions = {
   readonly io: Io
@@ -107,6 +108,7 @@ export class Broker {
     const options = {
       host: config['lmq.http.host'],
       metrics: brokerMetrics(metricSources(this.#parts)),
+      changingMetrics: () => this.#parts.services.telemetry.metrics(),
       health: () => this.#health(),
     }
     if (settings.isSet('lmq.http.port')) {
@@ -345,6 +347,7 @@ function makeServices(
     topicMetrics: new TopicMetricsTable(),
     metadataCache: new MetadataCache(),
     produceTimeouts: new ProduceTimeouts(io),
+    telemetry: new Telemetry(io, image, () => config['telemetry.max.bytes']),
     autoCreateTopics: (topics) => creator.create(topics),
     logger,
     broker: { brokerId, clusterId, rack: config['broker.rack'] },

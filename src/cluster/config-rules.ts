@@ -13,6 +13,7 @@ import {
   refusalOfTopicOverrides,
 } from '../config/refusals.ts'
 import { topicSettings } from '../config/topic-config.ts'
+import { compileRegex } from '../io/linear-regex.ts'
 import { ResourceType } from './metadata-image.ts'
 
 /** What the controller asks of the settings' tables before it stores a change. */
@@ -48,7 +49,7 @@ export function configRulesOf(broker: BrokerConfig): ConfigRules {
         case ResourceType.BROKER:
           return refusalOfBrokerChange(values, resourceName === '' ? 'default' : 'broker', broker)
         case ResourceType.CLIENT_METRICS:
-          return refusalOfClientMetricsOverrides(values)
+          return refusalOfClientMetricsOverrides(values, isRegex)
         default:
           return refusalOfGroupOverrides(values, broker)
       }
@@ -58,6 +59,9 @@ export function configRulesOf(broker: BrokerConfig): ConfigRules {
     textInForce: (name) => String(broker[name]),
   }
 }
+
+/** Expressions that clients write are RE2's: Java's own are a way to hold a broker. */
+const isRegex = (expression: string): boolean => compileRegex(expression) !== undefined
 
 /** Subscriptions of client metrics take no appends, as in Kafka. */
 const tables: Readonly<Record<number, ConfigTable>> = {

@@ -207,8 +207,14 @@ const matchKeys = new Set([
 ])
 const metricsInterval = { leastMs: 100, mostMs: 3_600_000 }
 
-/** @param overrides all settings of the subscription as they would be */
-export function refusalOfClientMetricsOverrides(overrides: Texts): Refusal | undefined {
+/**
+ * @param overrides all settings of the subscription as they would be
+ * @param isRegex whether clients can be chosen by an expression
+ */
+export function refusalOfClientMetricsOverrides(
+  overrides: Texts,
+  isRegex: (expression: string) => boolean,
+): Refusal | undefined {
   for (const [name, text] of overrides) {
     const setting = clientMetricsSettings.find(name)
     if (!setting) return invalidRequest(`Unknown client metrics configuration: ${name}`)
@@ -224,8 +230,9 @@ export function refusalOfClientMetricsOverrides(overrides: Texts): Refusal | und
     }
     if (name === 'match') {
       for (const pattern of reading.value as readonly string[]) {
-        const [key = '', expression] = pattern.split('=', 2)
-        if (expression === undefined || !matchKeys.has(key.trim())) {
+        const [key = '', expression = '', ...more] = pattern.split('=')
+        const isExpression = expression !== '' && more.every((part) => part === '')
+        if (!isExpression || !matchKeys.has(key.trim()) || !isRegex(expression.trim())) {
           return invalidConfig(`Illegal client matching pattern: ${pattern}`)
         }
       }

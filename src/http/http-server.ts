@@ -9,6 +9,8 @@ export type HttpServerOptions = {
   /** 0 = any free port */
   readonly port: number
   readonly metrics: readonly Metric[]
+  /** Metrics whose names come and go: asked for at every scrape. */
+  readonly changingMetrics?: () => readonly Metric[]
   /** Whether the broker serves; the facts are shown. */
   health(): { readonly healthy: boolean; readonly facts: Readonly<Record<string, unknown>> }
 }
@@ -32,7 +34,7 @@ export class HttpServer {
   /** @throws LMQ_PORT_TAKEN, LMQ_LISTENER_INVALID */
   static async open(options: HttpServerOptions): Promise<HttpServer> {
     const { host, port } = options
-    const page = new MetricsPage(options.metrics)
+    const page = new MetricsPage(options.metrics, options.changingMetrics)
     const server = http.createServer(
       {
         maxHeaderSize: MAX_HEADER_BYTES,

@@ -7,16 +7,25 @@ import type { Metric } from '../metrics/metric.ts'
  */
 export class MetricsPage {
   readonly #metrics: readonly Metric[]
+  readonly #changing: () => readonly Metric[]
   #registry: Promise<Registry> | undefined
 
-  constructor(metrics: readonly Metric[]) {
+  /** @param changing metrics whose names come and go: asked for at every scrape */
+  constructor(metrics: readonly Metric[], changing: () => readonly Metric[] = () => []) {
     this.#metrics = metrics
+    this.#changing = changing
   }
 
   async render(): Promise<{ contentType: string; text: string }> {
     this.#registry ??= this.#load()
     const registry = await this.#registry
-    return { contentType: registry.contentType, text: await registry.metrics() }
+    const text = await registry.metrics()
+    const changing = this.#changing()
+    if (changing.length === 0) return { contentType: registry.contentType, text }
+    const { Registry } = await import('prom-client')
+    const passing = new Registry()
+    for (const metric of changing) passing.registerMetric(adapted(metric))
+    return { contentType: registry.contentType, text: `${text}\n${await passing.metrics()}` }
   }
 
   async #load(): Promise<Registry> {

@@ -82,6 +82,8 @@ export class Connection implements ConnectionFacts {
   readonly id: number
   readonly listenerName: string
   readonly remoteAddress: string
+  readonly remotePort: number
+  clientSoftware?: { readonly name: string; readonly version: string }
   principal = 'User:ANONYMOUS'
   brokerId: number | undefined
   login: ClusterLogin | undefined
@@ -113,6 +115,7 @@ export class Connection implements ConnectionFacts {
     this.id = id
     this.listenerName = listenerName
     this.remoteAddress = plainAddress(socket.remoteAddress)
+    this.remotePort = socket.remotePort
     this.#socket = socket
     this.#around = around
     this.#sender = new AnswerSender(socket, around, () => this.#sent())

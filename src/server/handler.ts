@@ -18,6 +18,7 @@ import type { MemoryBudget } from './memory-budget.ts'
 import type { MetadataCache } from './metadata-cache.ts'
 import type { ProduceTimeouts } from './produce-timeouts.ts'
 import type { ProducerIds } from './producer-ids.ts'
+import type { Telemetry } from './telemetry.ts'
 
 /** Who this broker is, as clients and logs name it. */
 export type BrokerIdentity = {
@@ -50,6 +51,7 @@ export type Services = {
   readonly topicMetrics: TopicMetricsTable
   readonly metadataCache: MetadataCache
   readonly produceTimeouts: ProduceTimeouts
+  readonly telemetry: Telemetry
   /** Makes topics as a client that names them may cause; @returns an outcome for each */
   autoCreateTopics(topics: readonly string[]): Promise<ReadonlyMap<string, ErrorCode>>
   readonly logger: Logger
@@ -87,6 +89,10 @@ export type ConnectionFacts = {
   readonly listenerName: string
   /** Without port, as the socket gives it (IPv4 mapped into IPv6 is shown as IPv4). */
   readonly remoteAddress: string
+  /** 0 where it is not known. */
+  readonly remotePort: number
+  /** What the client called itself in ApiVersions (KIP-511). */
+  clientSoftware?: { readonly name: string; readonly version: string }
   /** `User:ANONYMOUS` until clients can authenticate; `Broker:<id>` of a broker that has. */
   readonly principal: string
   /** The broker at the other end, which has proved that it belongs to this cluster; undefined for clients. */

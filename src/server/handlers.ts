@@ -37,6 +37,8 @@ import { describeProducersHandler } from './handlers/61-describe-producers.ts'
 import { brokerRegistrationHandler } from './handlers/62-broker-registration.ts'
 import { brokerHeartbeatHandler } from './handlers/63-broker-heartbeat.ts'
 import { allocateProducerIdsHandler } from './handlers/67-allocate-producer-ids.ts'
+import { getTelemetrySubscriptionsHandler } from './handlers/71-get-telemetry-subscriptions.ts'
+import { pushTelemetryHandler } from './handlers/72-push-telemetry.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
 
@@ -81,6 +83,8 @@ export function createApiTable(): ApiTable {
     brokerRegistrationHandler,
     brokerHeartbeatHandler,
     allocateProducerIdsHandler,
+    getTelemetrySubscriptionsHandler,
+    pushTelemetryHandler,
     listConfigResourcesHandler,
     describeTopicPartitionsHandler,
   ]

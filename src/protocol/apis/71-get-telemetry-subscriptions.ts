@@ -1,10 +1,8 @@
 import { bool, defineApi, errorCode, int8s, int32, strings, uuid } from '../schema.ts'
 
 /**
- * Asks which metrics of the client the cluster wants, and how often (KIP-714). Advertised only where something
- * receives them.
- *
- * Not served yet.
+ * Asks which metrics of the client the cluster wants, and how often (KIP-714). Kafka advertises it only
+ * where a plugin receives them.
  */
 export const getTelemetrySubscriptions = defineApi({
   key: 71,

@@ -1,9 +1,8 @@
 import { bool, bytes, defineApi, errorCode, int8, int32, uuid } from '../schema.ts'
 
 /**
- * A client pushes its metrics, in OpenTelemetry's encoding (KIP-714). Advertised only where something receives them.
- *
- * Not served yet.
+ * A client pushes its metrics, in OpenTelemetry's encoding (KIP-714). Kafka advertises it only where a
+ * plugin receives them.
  */
 export const pushTelemetry = defineApi({
   key: 72,

@@ -33,6 +33,7 @@ export function apiVersionsHandler(table: () => ApiTable): Handler<typeof apiVer
         if (!SOFTWARE_NAME.test(clientSoftwareName) || !SOFTWARE_NAME.test(clientSoftwareVersion)) {
           return { errorCode: ErrorCode.INVALID_REQUEST, apiKeys: [] }
         }
+        connection.clientSoftware = { name: clientSoftwareName, version: clientSoftwareVersion }
       }
       if (connection.brokerId !== undefined) {
         return { errorCode: ErrorCode.NONE, apiKeys: keysOf(table().everything()) }

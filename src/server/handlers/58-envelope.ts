@@ -27,6 +27,7 @@ export function envelopeHandler(table: () => ApiTable): Handler<typeof envelope>
         id: connection.id,
         listenerName: connection.listenerName,
         remoteAddress: textOfAddress(clientHostAddress) ?? connection.remoteAddress,
+        remotePort: 0,
         principal: principalOf(requestPrincipal),
         brokerId: undefined,
         forwardedBy: connection.brokerId,

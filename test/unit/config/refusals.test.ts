@@ -71,9 +71,15 @@ t.test('groups and client metrics', async (t) => {
   t.match(of('share.auto.offset.reset', 'x'), { reason: /by_duration/ })
   t.equal(of('share.auto.offset.reset', 'by_duration:PT1H'), undefined)
   t.match(of('unknown', 'x'), { reason: 'Unknown group config name: unknown' })
-  const metrics = (name: string, value: string) => refusalOfClientMetricsOverrides(one(name, value))
+  const metrics = (name: string, value: string) =>
+    refusalOfClientMetricsOverrides(one(name, value), (expression) => expression !== '(')
   t.match(metrics('interval.ms', '50'), { reason: /between 100 and 3600000/ })
   t.match(metrics('match', 'a=b'), { reason: 'Illegal client matching pattern: a=b' })
+  t.match(metrics('match', 'client_id=('), {
+    reason: 'Illegal client matching pattern: client_id=(',
+  })
+  t.match(metrics('match', 'client_id=b=c'), { reason: /Illegal/ })
+  t.match(metrics('match', 'client_id='), { reason: /Illegal/ })
   t.equal(metrics('match', 'client_id=b'), undefined)
   t.match(metrics('unknown', 'b'), { errorName: 'INVALID_REQUEST' })
 })
