@@ -216,6 +216,9 @@ export class EmbeddedMetadataStore implements MetadataStore {
     return [...this.#members]
   }
 
+  /** There is nowhere to be shown. */
+  announce(): void {}
+
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true

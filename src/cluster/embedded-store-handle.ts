@@ -1,6 +1,7 @@
 import { LmqError } from '../base/errors.ts'
 import type { HeldLock, Locks } from './lock.ts'
 import type {
+  BrokerFacts,
   Candidate,
   Leadership,
   Membership,
@@ -102,6 +103,10 @@ export class EmbeddedStoreHandle implements MetadataStore {
   async members(): Promise<readonly StoreMember[]> {
     this.#checkOpen()
     return this.#store.members()
+  }
+
+  announce(facts: BrokerFacts): void {
+    this.#store.announce(facts)
   }
 
   close(): Promise<void> {

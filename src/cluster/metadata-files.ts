@@ -68,11 +68,16 @@ export class MetadataFiles {
     for (const [at, base] of bases.entries()) {
       const isLast = at === bases.length - 1
       const reader = new EntryFileReader(io, entriesPath(folder, base), base, logger)
-      const position = reader.readInto(recovered, isLast)
-      if (isLast) active = { file: reader.file, position }
+      const { position, nextIndex } = reader.readInto(recovered, isLast)
+      if (isLast && nextIndex === recovered.lastIndex + 1) active = { file: reader.file, position }
       else reader.file.closeSync()
     }
-    if (!active) throw new LmqError('LMQ_STORE_CORRUPT', { folder })
+    if (!active) {
+      // A crash came between a snapshot from further on and its entry file.
+      const base = recovered.lastIndex + 1
+      active = { file: io.disk.openSync(entriesPath(folder, base), 'write'), position: 0 }
+      bases.push(base)
+    }
     for (const path of damaged) io.disk.removeFileSync(path)
     // What a killed process left in the page cache counts as committed from here on, so it must be on the disk.
     if (active.position > 0) active.file.flushSync()
@@ -102,14 +107,14 @@ export class MetadataFiles {
   /**
    * Stores a snapshot, starts a new entry file and removes what is no longer needed. Not beside `append`.
    *
-   * @param lastIndex of the last entry appended
+   * @param lastIndex of the last entry appended; the snapshot's own when that is from further on
    */
   async writeSnapshot(index: number, frame: Buffer, lastIndex: number): Promise<void> {
     const { disk } = this.#io
     try {
       await disk.replaceFile(snapshotPath(this.#folder, index), frame)
       this.#snapshots.push(index)
-      if (this.#position > 0) {
+      if (this.#position > 0 || this.#bases.at(-1) !== lastIndex + 1) {
         const next = await disk.open(entriesPath(this.#folder, lastIndex + 1), 'write')
         await this.#active.close()
         this.#active = next
@@ -164,9 +169,9 @@ class EntryFileReader {
 
   /**
    * @param isLast only the last file may have a torn tail: a file is flushed before the next one is made
-   * @returns the position behind the last good frame
+   * @returns the position behind the last good frame, and the index that would stand there
    */
-  readInto(log: RecoveredLog, isLast: boolean): number {
+  readInto(log: RecoveredLog, isLast: boolean): { position: number; nextIndex: number } {
     const content = Buffer.allocUnsafe(this.file.sizeSync())
     const readBytes = content.length === 0 ? 0 : this.file.readSync(content, 0)
     if (readBytes !== content.length) throw this.#corrupt('the file is shorter than its size', 0)
@@ -193,7 +198,7 @@ class EntryFileReader {
       position = frame.end
       expected++
     }
-    return position
+    return { position, nextIndex: expected }
   }
 
   /** The digest before this file's first entry; unknown when the log so far is only a snapshot from further on. */

@@ -62,6 +62,12 @@ export type MetadataStore = {
   join(member: StoreMember): Promise<Membership>
   members(): Promise<readonly StoreMember[]>
 
+  /**
+   * Shows this broker to people and programs that look for one, where the store has a place for it; said again when the
+   * facts change. Never waits, and nothing in the cluster rests on it.
+   */
+  announce(facts: BrokerFacts): void
+
   /** Gives back what this store holds open; a leadership that is still held is lost. Appends under way finish first. */
   close(): Promise<void>
 }
@@ -116,3 +122,21 @@ export type StoreMember = {
 }
 
 export type Membership = { leave(): Promise<void> }
+
+/** What a broker shows of itself. */
+export type BrokerFacts = {
+  readonly brokerId: number
+  /** Of its registration; -1 before. */
+  readonly brokerEpoch: number
+  readonly incarnationId: string
+  readonly rack: string | null
+  readonly version: string
+  /** As advertised; the first one is what discovery gives. */
+  readonly listeners: readonly {
+    readonly name: string
+    readonly host: string
+    readonly port: number
+    readonly securityProtocol: string
+  }[]
+  readonly httpAddress: string | undefined
+}

@@ -1,0 +1,84 @@
+import type { Membership, StoreMember } from '../metadata-store.ts'
+import { type ConsulKeys, decodeValue, encodeValue } from './consul-keys.ts'
+import { storeCall, storeError } from './consul-locks.ts'
+import { ConsulFailure, type ConsulPort } from './consul-port.ts'
+import type { Pauses } from './pauses.ts'
+
+/** Attempts to write a membership before it is told that Consul does not answer. */
+const ATTEMPTS = 4
+
+/**
+ * Which brokers run, and where: one key for each broker id. A broker that dies leaves its key behind, which tells where
+ * it was; nothing but an address is concluded from it.
+ */
+export class ConsulMembers {
+  readonly #port: ConsulPort
+  readonly #keys: ConsulKeys
+  readonly #pauses: Pauses
+  readonly #joined = new Set<StoreMember>()
+
+  constructor({ port, keys, pauses }: { port: ConsulPort; keys: ConsulKeys; pauses: Pauses }) {
+    this.#port = port
+    this.#keys = keys
+    this.#pauses = pauses
+  }
+
+  async join(member: StoreMember): Promise<Membership> {
+    await this.#write(member)
+    this.#joined.add(member)
+    return { leave: () => this.#leave(member) }
+  }
+
+  async all(): Promise<readonly StoreMember[]> {
+    const pairs = await storeCall(this.#port.list(this.#keys.members))
+    return pairs.map(({ key, value }) => decodeValue<StoreMember>(key, value).json)
+  }
+
+  /** Consul was away and may have lost what was in it. */
+  refresh(): void {
+    for (const member of this.#joined) {
+      void this.#isThere(member).then(
+        (isThere) => (isThere ? undefined : this.#write(member)),
+        () => undefined,
+      )
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#joined].map((member) => this.#leave(member)))
+  }
+
+  async #write(member: StoreMember): Promise<void> {
+    const { brokerId, incarnationId, address } = member
+    const key = this.#keys.member(brokerId)
+    const value = encodeValue({ brokerId, incarnationId, address })
+    for (let failures = 0; ; ) {
+      try {
+        await this.#port.transaction([{ verb: 'set', key, value }])
+        return
+      } catch (error) {
+        failures++
+        const isOver = failures >= ATTEMPTS || this.#pauses.stopped
+        if (!(error instanceof ConsulFailure) || isOver) throw storeError(error)
+        await this.#pauses.afterFailure(failures)
+      }
+    }
+  }
+
+  async #isThere(member: StoreMember): Promise<boolean> {
+    const { pair } = await this.#port.get(this.#keys.member(member.brokerId), { consistent: true })
+    return pair !== undefined
+  }
+
+  /** A later run of the same broker may have taken the key: that one stays. */
+  async #leave(member: StoreMember): Promise<void> {
+    if (!this.#joined.delete(member)) return
+    const key = this.#keys.member(member.brokerId)
+    const { pair } = await storeCall(this.#port.get(key, { consistent: true }))
+    if (!pair) return
+    const { json } = decodeValue<StoreMember>(key, pair.value)
+    if (json.incarnationId !== member.incarnationId) return
+    const { modifyIndex } = pair
+    await storeCall(this.#port.transaction([{ verb: 'delete-cas', key, modifyIndex }]))
+  }
+}

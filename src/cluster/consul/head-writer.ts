@@ -1,0 +1,100 @@
+import { LmqError } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import { type ConsulKeys, encodeHead, type Head, type HeadValue } from './consul-keys.ts'
+import { type ConsulHold, fence, storeError } from './consul-locks.ts'
+import type { ConsulLog } from './consul-log.ts'
+import { ConsulFailure, type ConsulOperation, type ConsulPort } from './consul-port.ts'
+import type { Pauses } from './pauses.ts'
+
+export type HeadWriting = {
+  readonly hold: ConsulHold
+  /** The head that is replaced, exactly. */
+  readonly from: Head
+  readonly next: HeadValue
+  readonly inline: Buffer | undefined
+  /** In the same transaction. */
+  readonly also: readonly ConsulOperation[]
+  /** Whether this writing is part of what is in Consul now, though its head was replaced already. */
+  readonly landed: (head: Head) => Promise<boolean>
+}
+
+/**
+ * Replaces the head, under the fence of the controller's lock, and finds out what became of it. A call without an answer
+ * may have happened, or may happen later, when nobody waits for it any more; so the very same transaction is sent again
+ * and again until Consul's answer leaves no doubt: written; or refused, because another holds the lock or another head
+ * stands there, after which no earlier copy of it can be carried out either.
+ */
+export class HeadWriter {
+  readonly #port: ConsulPort
+  readonly #keys: ConsulKeys
+  readonly #log: ConsulLog
+  readonly #pauses: Pauses
+  readonly #logger: Logger
+
+  constructor(port: ConsulPort, keys: ConsulKeys, log: ConsulLog, pauses: Pauses, logger: Logger) {
+    this.#port = port
+    this.#keys = keys
+    this.#log = log
+    this.#pauses = pauses
+    this.#logger = logger
+  }
+
+  /**
+   * @returns the new head; undefined when it was written but is replaced already: the lock is lost
+   * @throws LMQ_NOT_CONTROLLER: not written; LMQ_STORE_UNREACHABLE: the broker stops before it could be known
+   */
+  async write({ hold, from, next, inline, also, landed }: HeadWriting): Promise<Head | undefined> {
+    const value = encodeHead(next, inline)
+    const { modifyIndex } = from
+    const operations: readonly ConsulOperation[] = [
+      fence(this.#keys, hold),
+      { verb: 'cas', key: this.#keys.head, value, modifyIndex },
+      ...also,
+    ]
+    let isSettled = true
+    for (let failures = 0; ; ) {
+      try {
+        const answer = await this.#port.transaction(operations)
+        if (answer.committed) {
+          const written = answer.modifyIndexes.get(this.#keys.head) ?? 0
+          return { ...next, inline, modifyIndex: written }
+        }
+        break
+      } catch (error) {
+        if (!(error instanceof ConsulFailure)) throw error
+        if (error.kind === 'unknown') isSettled = false
+        if (error.kind === 'invalid' && isSettled) throw storeError(error)
+        failures++
+        this.#tell(error, failures, next.index)
+        if (this.#pauses.stopped) throw storeError(error)
+        await this.#pauses.afterFailure(failures)
+      }
+    }
+    const now = await this.#readHead()
+    if (now.writeId === next.writeId) return now
+    hold.lose()
+    if (!isSettled && (await this.#retrying(() => landed(now)))) return undefined
+    throw new LmqError('LMQ_NOT_CONTROLLER', { controllerEpoch: hold.epoch, index: next.index })
+  }
+
+  #readHead(): Promise<Head> {
+    return this.#retrying(() => this.#log.readHead())
+  }
+
+  async #retrying<Answer>(read: () => Promise<Answer>): Promise<Answer> {
+    for (let failures = 0; ; ) {
+      try {
+        return await read()
+      } catch (error) {
+        if (!(error instanceof ConsulFailure) || this.#pauses.stopped) throw storeError(error)
+        await this.#pauses.afterFailure(++failures)
+      }
+    }
+  }
+
+  #tell(error: ConsulFailure, failures: number, index: number): void {
+    if (failures !== 1 && failures % 20 !== 0) return
+    const facts = { index, failures, error: error.message }
+    this.#logger.warn(facts, 'Consul did not take or acknowledge a metadata entry; trying again')
+  }
+}

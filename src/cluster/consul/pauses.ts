@@ -1,0 +1,49 @@
+import type { Io, Timer } from '../../io/io.ts'
+
+const SHORTEST_MS = 100
+const LONGEST_MS = 5_000
+
+/** Waiting between two attempts, which ends at once when its owner stops. */
+export class Pauses {
+  readonly #io: Pick<Io, 'timers' | 'random'>
+  readonly #waiting = new Map<() => void, Timer>()
+  #stopped = false
+
+  constructor(io: Pick<Io, 'timers' | 'random'>) {
+    this.#io = io
+  }
+
+  get stopped(): boolean {
+    return this.#stopped
+  }
+
+  /** @returns `aroundMs` with 20 % of chance to either side, so that brokers do not all act at the same moment */
+  jitter(aroundMs: number): number {
+    return aroundMs * (0.8 + this.#io.random.int(401) / 1_000)
+  }
+
+  /** Resolves after about `aroundMs`, or when stopped. */
+  wait(aroundMs: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve()
+    return new Promise((resolve) => {
+      const end = () => {
+        this.#waiting.delete(end)
+        resolve()
+      }
+      this.#waiting.set(end, this.#io.timers.schedule(this.jitter(aroundMs), end))
+    })
+  }
+
+  /** The pause before the next attempt: 100 ms after the first failure, doubling up to 5 s. */
+  afterFailure(failures: number): Promise<void> {
+    return this.wait(Math.min(LONGEST_MS, SHORTEST_MS * 2 ** Math.min(failures - 1, 10)))
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const [end, timer] of [...this.#waiting]) {
+      timer.cancel()
+      end()
+    }
+  }
+}
