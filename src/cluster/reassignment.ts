@@ -116,10 +116,7 @@ function refusalOfReplicas(image: MetadataImage, replicas: readonly number[]): O
 
 function cancel(changes: PartitionChanges, topic: TopicImage, partition: PartitionImage): Outcome {
   if (!isReassigning(partition)) {
-    return refuse(
-      ErrorCode.NO_REASSIGNMENT_IN_PROGRESS,
-      'No partition reassignment is in progress.',
-    )
+    return refuse(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, null)
   }
   const { partitionIndex, addingReplicas } = partition
   const stays = (replica: number) => !addingReplicas.includes(replica)

@@ -25,17 +25,22 @@ import { describeLogDirsHandler } from './handlers/35-describe-log-dirs.ts'
 import { saslAuthenticateHandler } from './handlers/36-sasl-authenticate.ts'
 import { createPartitionsHandler } from './handlers/37-create-partitions.ts'
 import { deleteGroupsHandler } from './handlers/42-delete-groups.ts'
+import { electLeadersHandler } from './handlers/43-elect-leaders.ts'
 import { incrementalAlterConfigsHandler } from './handlers/44-incremental-alter-configs.ts'
+import { alterPartitionReassignmentsHandler } from './handlers/45-alter-partition-reassignments.ts'
+import { listPartitionReassignmentsHandler } from './handlers/46-list-partition-reassignments.ts'
 import { offsetDeleteHandler } from './handlers/47-offset-delete.ts'
 import { describeClientQuotasHandler } from './handlers/48-describe-client-quotas.ts'
 import { alterClientQuotasHandler } from './handlers/49-alter-client-quotas.ts'
 import { voteHandler } from './handlers/52-vote.ts'
+import { describeQuorumHandler } from './handlers/55-describe-quorum.ts'
 import { updateFeaturesHandler } from './handlers/57-update-features.ts'
 import { envelopeHandler } from './handlers/58-envelope.ts'
 import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
 import { describeProducersHandler } from './handlers/61-describe-producers.ts'
 import { brokerRegistrationHandler } from './handlers/62-broker-registration.ts'
 import { brokerHeartbeatHandler } from './handlers/63-broker-heartbeat.ts'
+import { unregisterBrokerHandler } from './handlers/64-unregister-broker.ts'
 import { allocateProducerIdsHandler } from './handlers/67-allocate-producer-ids.ts'
 import { getTelemetrySubscriptionsHandler } from './handlers/71-get-telemetry-subscriptions.ts'
 import { pushTelemetryHandler } from './handlers/72-push-telemetry.ts'
@@ -71,17 +76,22 @@ export function createApiTable(): ApiTable {
     saslAuthenticateHandler,
     createPartitionsHandler,
     deleteGroupsHandler,
+    electLeadersHandler,
     incrementalAlterConfigsHandler,
+    alterPartitionReassignmentsHandler,
+    listPartitionReassignmentsHandler,
     offsetDeleteHandler,
     describeClientQuotasHandler,
     alterClientQuotasHandler,
     updateFeaturesHandler,
     voteHandler,
+    describeQuorumHandler,
     envelopeHandler(() => table),
     describeClusterHandler,
     describeProducersHandler,
     brokerRegistrationHandler,
     brokerHeartbeatHandler,
+    unregisterBrokerHandler,
     allocateProducerIdsHandler,
     getTelemetrySubscriptionsHandler,
     pushTelemetryHandler,

@@ -4,8 +4,6 @@ import { array, defineApi, errorCode, int8, int32, int32s, string } from '../sch
  * Elects the preferred replica or, if need be, any living one as leader (KIP-183, KIP-460).
  *
  * Added: v1 election type, error for the whole answer; v2 compact form.
- *
- * Not served yet.
  */
 export const electLeaders = defineApi({
   key: 43,

@@ -4,8 +4,6 @@ import { array, bool, defineApi, errorCode, int32, int32s, string } from '../sch
  * Gives partitions other replicas, step by step while they are in use; null cancels (KIP-455).
  *
  * Added: v1 whether the replication factor may change (KIP-860).
- *
- * Not served yet.
  */
 export const alterPartitionReassignments = defineApi({
   key: 45,

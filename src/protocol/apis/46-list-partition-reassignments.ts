@@ -2,8 +2,6 @@ import { array, defineApi, errorCode, int32, int32s, string } from '../schema.ts
 
 /**
  * Partitions whose replicas are being changed (KIP-455).
- *
- * Not served yet.
  */
 export const listPartitionReassignments = defineApi({
   key: 46,

@@ -12,8 +12,6 @@ const replicaState = {
  * State of the metadata quorum: leader, voters, observers, how far each has read (KIP-595).
  *
  * Added: v1 times of fetches (KIP-836); v2 directory ids, endpoints, error texts (KIP-853).
- *
- * Not served yet.
  */
 export const describeQuorum = defineApi({
   key: 55,

@@ -2,8 +2,6 @@ import { defineApi, errorCode, int32, string } from '../schema.ts'
 
 /**
  * Removes a broker that will not come back (KIP-631).
- *
- * Not served yet.
  */
 export const unregisterBroker = defineApi({
   key: 64,

@@ -1,6 +1,7 @@
 import { adminStories } from './admin-stories.ts'
 import { configStories } from './config-stories.ts'
 import { connectionStories } from './connection-stories.ts'
+import { controllerStories } from './controller-stories.ts'
 import { fetchStories } from './fetch-stories.ts'
 import { groupStories } from './group-stories.ts'
 import { produceStories } from './produce-stories.ts'
@@ -13,4 +14,5 @@ export const stories: Record<string, Story> = {
   ...configStories,
   ...connectionStories,
   ...groupStories,
+  ...controllerStories,
 }

@@ -1,0 +1,51 @@
+import { electLeaders } from '../../protocol/apis/43-elect-leaders.ts'
+import { ErrorCode } from '../../protocol/error-code.ts'
+import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
+import { withDeadline } from '../deadline.ts'
+import { defineHandler } from '../handler.ts'
+
+/** What clients are told where the controller says no more than the code. */
+const sentences: Readonly<Record<number, string>> = {
+  [ErrorCode.ELECTION_NOT_NEEDED]: 'Leader election not needed for topic partition.',
+  [ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE]: 'The preferred leader was not available.',
+  [ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE]: 'Eligible topic partition leaders are not available.',
+}
+
+/** Hands partitions to their preferred leaders, or to any living replica. */
+export const electLeadersHandler = defineHandler({
+  api: electLeaders,
+  versions: '0-2',
+  requires: 'ALTER cluster',
+  forwards: true,
+  serve: async (request, { services }) => {
+    const { electionType, topicPartitions, timeoutMs } = request
+    const electing = services.controller.electLeaders({ electionType, topicPartitions })
+    const answer = await withDeadline(services.io.timers, timeoutMs, electing)
+    const { errorCode, errorMessage } = answer
+    if (errorCode !== ErrorCode.NONE) return refused(request, errorCode, errorMessage)
+    return {
+      errorCode,
+      replicaElectionResults: answer.results.map(({ topic, partitions }) => ({
+        topic,
+        partitionResult: partitions.map((outcome) => ({
+          partitionId: outcome.partitionIndex,
+          errorCode: outcome.errorCode,
+          errorMessage: outcome.errorMessage ?? sentences[outcome.errorCode] ?? null,
+        })),
+      })),
+    }
+  },
+  refuse: (request, errorCode) => refused(request, errorCode, null),
+})
+
+const refused = (
+  { topicPartitions }: RequestOf<typeof electLeaders>,
+  errorCode: ErrorCode,
+  errorMessage: string | null,
+): ResponseInput<typeof electLeaders> => ({
+  errorCode,
+  replicaElectionResults: (topicPartitions ?? []).map(({ topic, partitions }) => ({
+    topic,
+    partitionResult: partitions.map((partitionId) => ({ partitionId, errorCode, errorMessage })),
+  })),
+})
