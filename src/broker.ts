@@ -45,6 +45,8 @@ export type BrokerOptions = {
   /** Absolute. */
   readonly dataDirs: readonly string[]
   readonly logger: Logger
+  /** Ends a start that is still under way, with LMQ_SHUTTING_DOWN. */
+  readonly signal?: AbortSignal | undefined
   /** The broker cannot go on (its metadata is unreadable): stop it, and the process with it. */
   readonly onFatal: (error: unknown) => void
 }
@@ -196,8 +198,12 @@ type Parts = {
 }
 
 async function openParts(options: BrokerOptions, opening: Opening): Promise<Parts> {
-  const { io, loaded, dataDirs, logger, onFatal } = options
+  const { io, loaded, dataDirs, logger, signal, onFatal } = options
   const { config } = loaded
+  const checkWanted = (): void => {
+    if (signal?.aborted) throw new LmqError('LMQ_SHUTTING_DOWN')
+  }
+  checkWanted()
   opening.add(() => io.jobs.close())
 
   const { clusterId, brokerId } = identityOf(options)
@@ -211,6 +217,7 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
     logger,
     settings: config,
     configOf: () => defaults,
+    signal,
     maxTailBytes: config['lmq.tail.bytes'],
     maxOpenFiles: config['lmq.open.files'],
     onDirectoryFailed: (path, error) => {
@@ -222,6 +229,7 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
   })
   inUse = logDirs
   opening.add(() => logDirs.close())
+  checkWanted()
 
   const store = EmbeddedMetadataStore.open({
     io,
@@ -264,6 +272,7 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
       if (topic === OFFSETS_TOPIC) services.groups.resign(partitionIndex)
     },
   })
+  checkWanted()
   for (const listener of listeners) listener.serve()
   return {
     services,

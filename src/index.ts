@@ -26,6 +26,11 @@ export type BrokerStartOptions = StartOptions & {
   readonly logger?: Logger | undefined
   /** Called when the broker had to stop by itself, because its metadata cannot be read. Default: it is logged. */
   readonly onFatal?: ((error: unknown) => void) | undefined
+  /**
+   * Ends a start that is still under way, such as a long recovery: `startBroker` then rejects with LMQ_SHUTTING_DOWN
+   * and leaves nothing open. Without effect on a broker that runs.
+   */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** A broker that serves. */
@@ -53,10 +58,10 @@ export type RunningBroker = {
  * HTTP, that takes a free port, too.
  *
  * @throws {LmqError} LMQ_CONFIG_INVALID and LMQ_CONFIG_UNKNOWN for settings, LMQ_PORT_TAKEN, LMQ_LISTENER_INVALID,
- *   LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_LOG_DIR_OFFLINE, LMQ_STORE_CORRUPT
+ *   LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_LOG_DIR_OFFLINE, LMQ_STORE_CORRUPT, LMQ_SHUTTING_DOWN
  */
 export async function startBroker(options: BrokerStartOptions = {}): Promise<RunningBroker> {
-  const { logger = silentLogger } = options
+  const { logger = silentLogger, signal } = options
   const loaded = loadStartOptions(
     { ...options, hostName: options.hostName ?? nodeHost.hostName() },
     (path) => nodeHost.readSettingsFile(path),
@@ -78,7 +83,7 @@ export async function startBroker(options: BrokerStartOptions = {}): Promise<Run
     options.onFatal?.(error)
   }
   try {
-    broker = await Broker.start({ io, loaded, dataDirs, logger, onFatal })
+    broker = await Broker.start({ io, loaded, dataDirs, logger, onFatal, signal })
     await broker.openHttp()
   } catch (error) {
     await broker?.stop()

@@ -1,6 +1,7 @@
 /** `lmq start`: starts a broker, says where it is, and stops it on SIGTERM and SIGINT. */
 import { homedir, hostname } from 'node:os'
 import { join } from 'node:path'
+import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { BrokerConfig } from '../config/broker-config.ts'
 import { loadStartOptions, type StartOptions } from '../config/start-options.ts'
@@ -42,12 +43,19 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
   const { config } = loadStartOptions(options, (path) => nodeHost.readSettingsFile(path))
   const logger = loggerOf(config)
   const signalled = stopSignal()
+  const starting = new AbortController()
+  void signalled.then(() => starting.abort())
   try {
     let failed = (): void => {}
     const fatal = new Promise<'fatal'>((resolve) => {
       failed = () => resolve('fatal')
     })
-    const broker = await startBroker({ ...options, logger, onFatal: failed })
+    const broker = await startBroker({
+      ...options,
+      logger,
+      onFatal: failed,
+      signal: starting.signal,
+    })
     const startedMs = Math.round(process.uptime() * 1_000)
     if (logger instanceof JsonLogger) {
       const { bootstrap, httpAddress, clusterId, brokerId, dataDir } = broker
@@ -64,6 +72,11 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
     clearTimeout(watchdog)
     logger.info({}, 'stopped')
     return reason === 'fatal' ? exitCodes.failed : exitCodes.done
+  } catch (error) {
+    const wasAsked = starting.signal.aborted && error instanceof LmqError
+    if (!wasAsked || error.code !== 'LMQ_SHUTTING_DOWN') throw error
+    logger.info({ reason: await signalled }, 'stopped before the start was done')
+    return exitCodes.done
   } finally {
     if (logger instanceof JsonLogger) await logger.load()
   }

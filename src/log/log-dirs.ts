@@ -31,6 +31,8 @@ export type LogDirsOptions = {
   /** A directory was closed after a disk error; all of its logs were told already. */
   readonly onDirectoryFailed?: (path: string, error: unknown) => void
   readonly maxTailBytes?: number
+  /** Ends an opening that is still under way, with LMQ_SHUTTING_DOWN. */
+  readonly signal?: AbortSignal | undefined
   /** Segment files held open at once, over all logs. */
   readonly maxOpenFiles?: number
   /** What a topic's logs are recovered with, before anybody asks for them; undefined: Kafka's defaults. */
@@ -74,14 +76,14 @@ export class LogDirs {
    * checked and mended here. A directory that cannot be opened is offline from the start; if that is all of them, or one
    * is taken or foreign, opening fails.
    *
-   * @throws LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_LOG_DIR_OFFLINE
+   * @throws LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_LOG_DIR_OFFLINE, LMQ_SHUTTING_DOWN
    */
   static async open(io: Io, options: LogDirsOptions): Promise<LogDirs> {
     const logDirs = new LogDirs(io, options)
     try {
       await logDirs.#open()
     } catch (error) {
-      for (const directory of logDirs.#directories) await directory.release()
+      await logDirs.#giveUp()
       throw error
     }
     logDirs.#startBackground()
@@ -126,6 +128,19 @@ export class LogDirs {
     await this.#recover()
   }
 
+  /**
+   * Lets go of everything before the opening was done. A directory that was closed in order was not touched and gets
+   * its mark back; one that was being recovered is recovered anew by the next start.
+   */
+  async #giveUp(): Promise<void> {
+    this.#isClosed = true
+    for (const directory of this.#directories) {
+      for (const log of directory.logs.values()) log.discard()
+      if (directory.wasClean && !directory.isOffline) await directory.markClean(-1).catch(() => {})
+      await directory.release()
+    }
+  }
+
   async #openDirectory(directory: LogDirectory): Promise<void> {
     try {
       await directory.claim(this.#options)
@@ -158,6 +173,7 @@ export class LogDirs {
       let bytes = 0
       for (const log of [...directory.logs.values()]) {
         if (directory.isOffline) break
+        if (this.#options.signal?.aborted) throw new LmqError('LMQ_SHUTTING_DOWN')
         bytes += await this.#recoverLog(directory, log)
       }
       directory.logger.info(
@@ -177,6 +193,7 @@ export class LogDirs {
       const loaded = await this.#inSlices(log.openInSteps())
       return loaded?.recoveredBytes ?? 0
     } catch (error) {
+      if (error instanceof LmqError && error.code === 'LMQ_SHUTTING_DOWN') throw error
       directory.fail(error, 'open')
       return 0
     }
@@ -187,6 +204,10 @@ export class LogDirs {
     for (;;) {
       const step = steps.next()
       if (step.done) return step.value
+      if (this.#options.signal?.aborted) {
+        steps.return(undefined as Result)
+        throw new LmqError('LMQ_SHUTTING_DOWN')
+      }
       if (this.#io.monotonic.nowMs() < endMs) continue
       await this.#nextTurn()
       endMs = this.#io.monotonic.nowMs() + sliceMs

@@ -49,8 +49,13 @@ export type Cut = { atOffset: number; bytes: number; segments: number; reason: s
 export function* loadLog(input: LoadInput): Generator<void, LoadedLog> {
   const { shared, folder, nowMs } = input
   const found = readLogFolder(shared, folder, nowMs)
-  const loading = new Loading(input, found)
-  const loaded = yield* loading.run()
+  let loaded: LoadedLog | undefined
+  try {
+    loaded = yield* new Loading(input, found).run()
+  } finally {
+    // It failed, or the caller has given up.
+    if (!loaded) for (const segment of found.segments) segment.close()
+  }
   for (const segment of loaded.segments.slice(0, -1)) {
     segment.offsetIndex.setActive(false)
     segment.timeIndex.setActive(false)

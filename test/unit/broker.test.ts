@@ -163,3 +163,14 @@ t.test('the version is that of the package', async (t) => {
   const text = await readFile(join(repositoryRoot(import.meta.url), 'package.json'), 'utf8')
   t.equal(VERSION, (JSON.parse(text) as { version: string }).version)
 })
+
+t.test('a start can be ended, and leaves nothing behind', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const stop = new AbortController()
+  const starting = startBroker({ port: 0, httpPort: -1, dataDir, signal: stop.signal })
+  stop.abort()
+  await t.rejects(starting, { code: 'LMQ_SHUTTING_DOWN' })
+  const broker = await startBroker({ port: 0, httpPort: -1, dataDir })
+  t.equal(await append(portOf(broker), 'a'), 0)
+  await broker.stop()
+})

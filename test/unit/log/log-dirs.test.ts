@@ -333,3 +333,43 @@ t.test('a producer whose time was over before the stop is not known after it', a
   const known = [...opened.activeProducers()].map(({ producerId }) => producerId)
   t.same(known, [8])
 })
+
+t.test('an opening can be ended while it recovers, and the next one begins anew', async (t) => {
+  const folder = temporaryFolder(t)
+  const clean = temporaryFolder(t)
+  const io = nodeIo(t)
+  const closed = await openLogDirs(io, [clean])
+  await closed.close()
+  const dirs = await openLogDirs(io, [folder])
+  for (let partition = 0; partition < 20; partition++) {
+    const log = follow(dirs.create('orders', partition, topicId, topicConfig()))
+    await append(log, batchOf(io, [record('k', `v${partition}`)]))
+  }
+  const crashed = copyOf(t, folder)
+  await dirs.close()
+
+  const stop = new AbortController()
+  const { openSync } = io.disk
+  let opened = 0
+  io.disk.openSync = (path, mode) => {
+    if (path.endsWith('.log') && ++opened === 7) stop.abort()
+    return openSync.call(io.disk, path, mode)
+  }
+  await t.rejects(openLogDirs(io, [clean, crashed], { signal: stop.signal }), {
+    code: 'LMQ_SHUTTING_DOWN',
+  })
+  t.ok(opened < 20, `${opened} logs were looked at`)
+  io.disk.openSync = openSync
+  t.notOk(fs.existsSync(`${crashed}/.kafka_cleanshutdown`))
+  t.ok(fs.existsSync(`${clean}/.kafka_cleanshutdown`), 'what was not touched stays clean')
+
+  const again = await openLogDirs(io, [clean, crashed])
+  for (let partition = 0; partition < 20; partition++) {
+    const log = follow(again.create('orders', partition, topicId, topicConfig()))
+    t.same(
+      (await readAll(log)).map(({ value }) => value),
+      [`v${partition}`],
+    )
+  }
+  await again.close()
+})
