@@ -7,11 +7,13 @@ import { LmqError } from './base/errors.ts'
 import type { Logger } from './base/logger.ts'
 import { VERSION } from './base/version.ts'
 import { AutoTopicCreation } from './cluster/auto-topic-creation.ts'
+import type { BrokerRegistration } from './cluster/broker-commands.ts'
 import { configRulesOf } from './cluster/config-rules.ts'
 import { Controller } from './cluster/controller.ts'
 import { EmbeddedMetadataStore } from './cluster/embedded-metadata-store.ts'
 import type { MetadataDelta } from './cluster/metadata-delta.ts'
 import { type MetadataImage, ResourceType } from './cluster/metadata-image.ts'
+import type { MetadataStore } from './cluster/metadata-store.ts'
 import { MetadataTail } from './cluster/metadata-tail.ts'
 import { Partitions } from './cluster/partitions.ts'
 import { addressText, type ListenersPlan } from './config/listeners.ts'
@@ -22,10 +24,10 @@ import { OFFSETS_TOPIC } from './coordinator/ports.ts'
 import type { Io } from './io/io.ts'
 import { LogDirs } from './log/log-dirs.ts'
 import { storedIdentity } from './log/meta-properties.ts'
-import type { MetricSources } from './metrics/broker-metrics.ts'
 import { brokerMetrics } from './metrics/broker-metrics.ts'
 import { TopicMetricsTable } from './metrics/topic-metrics.ts'
 import { ErrorCode } from './protocol/error-code.ts'
+import type { ClusterMembership } from './server/cluster-membership.ts'
 import { ConnectionLimits } from './server/connection-limits.ts'
 import { coordinatorLog, offsetsTopicPort, topicsPort } from './server/coordinator-ports.ts'
 import { FetchSessionCache } from './server/fetch-session-cache.ts'
@@ -34,6 +36,7 @@ import { createApiTable } from './server/handlers.ts'
 import { Listener } from './server/listener.ts'
 import { MemoryBudget } from './server/memory-budget.ts'
 import { MetadataCache } from './server/metadata-cache.ts'
+import { metricSources } from './server/metric-sources.ts'
 import { Outbox } from './server/outbox.ts'
 import { ProduceTimeouts } from './server/produce-timeouts.ts'
 import { ProducerIds } from './server/producer-ids.ts'
@@ -47,8 +50,21 @@ export type BrokerOptions = {
   readonly logger: Logger
   /** Ends a start that is still under way, with LMQ_SHUTTING_DOWN. */
   readonly signal?: AbortSignal | undefined
+  /** The cluster that this broker is one of. Without it the broker is a cluster by itself. */
+  readonly cluster?: ClusterPlace | undefined
+  /** Of the machine's run: its page cache survives as long. */
+  readonly bootId?: string | null | undefined
+  /** Brokers of one host fail together. */
+  readonly hostId?: string | null | undefined
   /** The broker cannot go on (its metadata is unreadable): stop it, and the process with it. */
   readonly onFatal: (error: unknown) => void
+}
+
+/** What the brokers of a cluster share. */
+export type ClusterPlace = {
+  readonly clusterId: string
+  /** Gives this broker its own handle of the store, which closes with the broker. */
+  openStore(): Promise<MetadataStore>
 }
 
 /** Where clients of one listener reach this broker. */
@@ -152,7 +168,9 @@ export class Broker {
   }
 
   async #stop(): Promise<void> {
-    const { listeners, services, tail, controller, store, brokerEpoch } = this.#parts
+    const { listeners, services, tail, controller, store, membership, brokerEpoch } = this.#parts
+    // Others lead before this broker stops to answer.
+    await membership?.leave()
     // Whoever waits in a group is answered first, so that the connections can end.
     services.groups.close()
     await this.#http?.close()
@@ -162,7 +180,8 @@ export class Broker {
     await controller.close()
     await tail.close()
     services.partitions.close()
-    await services.logDirs.close(brokerEpoch)
+    await services.logDirs.close(brokerEpoch())
+    await membership?.close()
     await store.close()
     await this.#options.io.jobs.close()
   }
@@ -192,9 +211,11 @@ type Parts = {
   readonly listeners: readonly Listener[]
   readonly tail: MetadataTail
   readonly controller: Controller
-  readonly store: EmbeddedMetadataStore
+  readonly store: MetadataStore
   readonly table: ReturnType<typeof createApiTable>
-  readonly brokerEpoch: number
+  /** The other brokers; undefined when there are none. */
+  readonly membership: ClusterMembership | undefined
+  readonly brokerEpoch: () => number
 }
 
 async function openParts(options: BrokerOptions, opening: Opening): Promise<Parts> {
@@ -207,13 +228,92 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
   opening.add(() => io.jobs.close())
 
   const { clusterId, brokerId } = identityOf(options)
+  const logDirs = await openLogDirs(options, { clusterId, brokerId })
+  opening.add(() => logDirs.close())
+  checkWanted()
+
+  const store = options.cluster
+    ? await options.cluster.openStore()
+    : EmbeddedMetadataStore.open({ io, folder: join(dataDirs[0] ?? '', METADATA_FOLDER), logger })
+  opening.add(() => store.close())
+  const tail = new MetadataTail(store, logger, onFatal)
+  const candidate = { brokerId, incarnationId: io.random.uuid() }
+  const rules = configRulesOf(config)
+  const controller = new Controller({ io, store, tail, candidate, rules, logger })
+  opening.add(() => tail.close())
+  opening.add(() => controller.close())
+  await tail.start()
+  if (!options.cluster) {
+    await controller.start()
+    checkClusterId(await controller.bootstrap(clusterId, initialFeatures), clusterId)
+  }
+
+  const { incarnationId } = candidate
+  const { image } = tail
+  const partitions = new Partitions({
+    io,
+    brokerId,
+    incarnationId,
+    image,
+    logDirs,
+    config,
+    logger,
+  })
+  const table = createApiTable()
+  const base = { brokerId, clusterId, image, controller, partitions, logDirs }
+  const membership = options.cluster
+    ? await openMembership(options, {
+        ...base,
+        store,
+        tail,
+        table,
+        incarnationId,
+        services: () => services,
+      })
+    : undefined
+  let ownEpoch = -1
+  const brokerEpoch = () => membership?.brokerEpoch ?? ownEpoch
+  const services = makeServices(options, { ...base, membership, epoch: brokerEpoch })
+  opening.add(() => services.groups.close())
+  if (membership) opening.add(() => membership.close())
+  const listeners = await openListeners(options, services, table, opening)
+
+  const registration = registrationOf(options, services, incarnationId, listeners)
+  if (membership) {
+    // The others must be able to ask this broker before it can have a place among them.
+    for (const listener of listeners) listener.serve()
+    await membership.join(interBrokerAddress(options, listeners))
+    checkClusterId(image.clusterId, clusterId)
+    await membership.enter(registration)
+  } else ownEpoch = await register(services, registration)
+  followMetadata(services, tail)
+  partitions.start()
+  partitions.onLeadership({
+    lead: ({ topic, partitionIndex, leaderEpoch }) => {
+      if (topic === OFFSETS_TOPIC) services.groups.lead(partitionIndex, leaderEpoch)
+    },
+    resign: ({ topic, partitionIndex }) => {
+      if (topic === OFFSETS_TOPIC) services.groups.resign(partitionIndex)
+    },
+  })
+  checkWanted()
+  if (membership) await membership.takesPart()
+  else for (const listener of listeners) listener.serve()
+  return { services, listeners, tail, controller, store, table, membership, brokerEpoch }
+}
+
+/** @throws LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_LOG_DIR_OFFLINE, LMQ_SHUTTING_DOWN */
+async function openLogDirs(
+  { io, loaded, dataDirs, logger, signal, onFatal }: BrokerOptions,
+  identity: { readonly clusterId: string; readonly brokerId: number },
+): Promise<LogDirs> {
+  const { config } = loaded
   // What topics say themselves stands in the metadata, which is not read yet.
   const defaults = topicConfigOf(new Map(), config)
   let inUse: LogDirs | undefined
   const logDirs = await LogDirs.open(io, {
     dirs: dataDirs,
-    clusterId,
-    brokerId,
+    ...identity,
     logger,
     settings: config,
     configOf: () => defaults,
@@ -228,70 +328,48 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
     },
   })
   inUse = logDirs
-  opening.add(() => logDirs.close())
-  checkWanted()
+  return logDirs
+}
 
-  const store = EmbeddedMetadataStore.open({
-    io,
-    folder: join(dataDirs[0] ?? '', METADATA_FOLDER),
-    logger,
-  })
-  opening.add(() => store.close())
-  const tail = new MetadataTail(store, logger, onFatal)
-  const candidate = { brokerId, incarnationId: io.random.uuid() }
-  const rules = configRulesOf(config)
-  const controller = new Controller({ io, store, tail, candidate, rules, logger })
-  opening.add(() => tail.close())
-  opening.add(() => controller.close())
-  await tail.start()
-  await controller.start()
-  checkClusterId(await controller.bootstrap(clusterId, initialFeatures), clusterId)
+type MembershipParts = {
+  readonly brokerId: number
+  readonly clusterId: string
+  readonly incarnationId: string
+  readonly store: MetadataStore
+  readonly tail: MetadataTail
+  readonly controller: Controller
+  readonly table: ReturnType<typeof createApiTable>
+  services(): Services
+}
 
-  const partitions = new Partitions({ io, brokerId, image: tail.image, logDirs, config, logger })
-  const services = makeServices(options, {
-    brokerId,
-    clusterId,
-    image: tail.image,
-    controller,
-    partitions,
-    logDirs,
-    epoch: () => brokerEpoch,
-  })
-  opening.add(() => services.groups.close())
-  const table = createApiTable()
-  const listeners = await openListeners(options, services, table, opening)
+/** Loaded only where there are other brokers. */
+async function openMembership(
+  { io, loaded, logger, onFatal }: BrokerOptions,
+  parts: MembershipParts,
+): Promise<ClusterMembership> {
+  const { ClusterMembership } = await import('./server/cluster-membership.ts')
+  const { config, listenersPlan } = loaded
+  const listenerName = listenersPlan.interBrokerListener
+  const features = initialFeatures
+  return new ClusterMembership({ io, ...parts, config, listenerName, features, logger, onFatal })
+}
 
-  const brokerEpoch = await register(options, services, candidate.incarnationId, listeners)
-  followMetadata(services, tail)
-  partitions.start()
-  partitions.onLeadership({
-    lead: ({ topic, partitionIndex, leaderEpoch }) => {
-      if (topic === OFFSETS_TOPIC) services.groups.lead(partitionIndex, leaderEpoch)
-    },
-    resign: ({ topic, partitionIndex }) => {
-      if (topic === OFFSETS_TOPIC) services.groups.resign(partitionIndex)
-    },
-  })
-  checkWanted()
-  for (const listener of listeners) listener.serve()
-  return {
-    services,
-    listeners,
-    tail,
-    controller,
-    store,
-    table,
-    brokerEpoch,
-  }
+function interBrokerAddress({ loaded }: BrokerOptions, listeners: readonly Listener[]): string {
+  const { listenersPlan } = loaded
+  const own = advertised(listenersPlan, listeners).find(
+    ({ name }) => name === listenersPlan.interBrokerListener,
+  )
+  return own ? addressText(own.host, own.port) : ''
 }
 
 /** What the data folders say, else what the settings say, else something new. */
-function identityOf({ io, loaded, dataDirs }: BrokerOptions) {
+function identityOf({ io, loaded, dataDirs, cluster }: BrokerOptions) {
   const { config } = loaded
   const stored = storedIdentity(io, dataDirs)
   const wanted = config['lmq.cluster.id']
   const brokerId = config['node.id']
-  return { clusterId: wanted ?? stored?.clusterId ?? io.random.uuid(), brokerId }
+  const clusterId = cluster?.clusterId ?? wanted ?? stored?.clusterId ?? io.random.uuid()
+  return { clusterId, brokerId }
 }
 
 function checkClusterId(found: string, expected: string): void {
@@ -321,12 +399,18 @@ function makeServices(
     readonly controller: Controller
     readonly partitions: Partitions
     readonly logDirs: LogDirs
+    readonly membership: ClusterMembership | undefined
     epoch(): number
   },
 ): Services {
   const { config, settings } = loaded
-  const { brokerId, clusterId, image, controller, partitions, logDirs } = parts
-  const creator = new AutoTopicCreation({ controller, image, config, logger })
+  const { brokerId, clusterId, image, controller, partitions, logDirs, membership } = parts
+  const creator = new AutoTopicCreation({
+    controller: membership ?? controller,
+    image,
+    config,
+    logger,
+  })
   const groups = new GroupCoordinator({
     io,
     logger,
@@ -347,6 +431,7 @@ function makeServices(
     logDirs,
     fetchSessions: new FetchSessionCache(slots, io.monotonic, io.random),
     producerIds: new ProducerIds(async () => {
+      if (membership) return membership.allocateProducerIds()
       const block = await controller.allocateProducerIds({ brokerId, brokerEpoch: parts.epoch() })
       if (block.errorCode === ErrorCode.NONE) return block
       throw new LmqError('LMQ_NOT_CONTROLLER', { errorCode: block.errorCode })
@@ -360,6 +445,7 @@ function makeServices(
     autoCreateTopics: (topics) => creator.create(topics),
     logger,
     broker: { brokerId, clusterId, rack: config['broker.rack'] },
+    cluster: membership,
   }
 }
 
@@ -396,30 +482,38 @@ function advertised(plan: ListenersPlan, listeners: readonly Listener[]): OpenLi
   }))
 }
 
-/** Tells the controller that this broker runs, and where. @returns its epoch for this run */
-async function register(
-  { loaded }: BrokerOptions,
-  { controller, logDirs, broker, config }: Services,
+/** What the controller is told of this broker. */
+function registrationOf(
+  { loaded, bootId = null, hostId = null }: BrokerOptions,
+  { logDirs, broker, config }: Services,
   incarnationId: string,
   listeners: readonly Listener[],
-): Promise<number> {
+): Omit<BrokerRegistration, 'unfenced'> {
   const plan = loaded.listenersPlan
-  const { errorCode, errorMessage, brokerEpoch } = await controller.registerBroker({
+  return {
     brokerId: broker.brokerId,
     incarnationId,
     directoryIds: logDirs.directories.map(({ directoryId }) => directoryId),
-    bootId: null,
+    bootId,
     rack: config['broker.rack'],
-    hostId: null,
+    hostId,
     listeners: advertised(plan, listeners).map(({ name, host, port }, index) => ({
       name,
       host,
       port,
       securityProtocol: plan.listeners[index]?.securityProtocol ?? 'PLAINTEXT',
     })),
-    unfenced: true,
-  })
-  if (errorCode === ErrorCode.NONE) return brokerEpoch
+  }
+}
+
+/** Alone there is nobody to wait for. @returns the broker's epoch for this run */
+async function register(
+  { controller }: Services,
+  registration: Omit<BrokerRegistration, 'unfenced'>,
+): Promise<number> {
+  const answer = await controller.registerBroker({ ...registration, unfenced: true })
+  if (answer.errorCode === ErrorCode.NONE) return answer.brokerEpoch
+  const { errorCode, errorMessage } = answer
   throw new LmqError('LMQ_NOT_CONTROLLER', { errorCode, errorMessage })
 }
 
@@ -450,68 +544,4 @@ function followBrokerSettings({ settings, image, broker, partitions }: Services)
     clusterDefault: image.configs(ResourceType.BROKER, ''),
   })
   if (changed.size > 0) partitions.refreshConfigs()
-}
-
-function metricSources(parts: Parts): MetricSources {
-  const { services, listeners, table, controller } = parts
-  const { image, partitions, groups, logDirs, fetchSessions } = services
-  const { requestMemory, answerMemory } = services
-  return {
-    clusterId: services.broker.clusterId,
-    brokerId: services.broker.brokerId,
-    version: VERSION,
-    topics: services.topicMetrics,
-    *apis() {
-      for (const { metrics } of table.all()) yield metrics
-    },
-    listeners: () => listeners,
-    partitions: () => countPartitions(partitions),
-    controller() {
-      let fencedBrokers = 0
-      for (const broker of image.brokers.values()) if (broker.fenced) fencedBrokers++
-      let offlinePartitions = 0
-      for (const topic of image.topics.values()) {
-        for (const { leader } of topic.partitions) if (leader < 0) offlinePartitions++
-      }
-      return {
-        active: controller.isActive ? 1 : 0,
-        topics: image.topics.size,
-        partitions: image.partitionCount,
-        offlinePartitions,
-        brokers: image.brokers.size - fencedBrokers,
-        fencedBrokers,
-      }
-    },
-    groups: () => ({ byState: groups.countGroups(), offsets: groups.countOffsets() }),
-    fetchSessions: () => ({
-      sessions: fetchSessions.size,
-      partitions: fetchSessions.partitionCount,
-      evictions: fetchSessions.evictions,
-    }),
-    memory: () => ({
-      requestBytes: requestMemory.usedBytes,
-      answerBytes: answerMemory.usedBytes,
-      limitBytes: requestMemory.limitBytes,
-    }),
-    logDirs() {
-      let offline = 0
-      for (const { isOffline } of logDirs.directories) if (isOffline) offline++
-      let sizeBytes = 0
-      for (const log of logDirs.all()) if (log.state === 'open') sizeBytes += log.sizeBytes
-      return { online: logDirs.directories.length - offline, offline, sizeBytes }
-    },
-  }
-}
-
-function countPartitions(partitions: Partitions) {
-  const counts = { total: 0, led: 0, underReplicated: 0, underMinIsr: 0, offline: 0 }
-  for (const partition of partitions.all()) {
-    counts.total++
-    if (partition.log.state === 'offline') counts.offline++
-    if (!partition.isLeader) continue
-    counts.led++
-    if (partition.isr.length < partition.replicas.length) counts.underReplicated++
-    if (partition.isr.length < partition.minInSyncReplicas) counts.underMinIsr++
-  }
-  return counts
 }

@@ -11,8 +11,9 @@
  */
 import type { Facts } from './base/errors.ts'
 import { type Logger, type LogLevel, silentLogger } from './base/logger.ts'
-import { Broker, type OpenListener } from './broker.ts'
+import { Broker, type ClusterPlace, type OpenListener } from './broker.ts'
 import { loadStartOptions, type StartOptions } from './config/start-options.ts'
+import type { Io } from './io/io.ts'
 import { nodeHost } from './io/node-host.ts'
 import { createNodeIo } from './io/node-io.ts'
 
@@ -60,14 +61,21 @@ export type RunningBroker = {
  * @throws {LmqError} LMQ_CONFIG_INVALID and LMQ_CONFIG_UNKNOWN for settings, LMQ_PORT_TAKEN, LMQ_LISTENER_INVALID,
  *   LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_LOG_DIR_OFFLINE, LMQ_STORE_CORRUPT, LMQ_SHUTTING_DOWN
  */
-export async function startBroker(options: BrokerStartOptions = {}): Promise<RunningBroker> {
+export function startBroker(options: BrokerStartOptions = {}): Promise<RunningBroker> {
+  return startWith(options, createNodeIo(), undefined)
+}
+
+async function startWith(
+  options: BrokerStartOptions,
+  io: Io,
+  cluster: ClusterPlace | undefined,
+): Promise<RunningBroker> {
   const { logger = silentLogger, signal } = options
   const loaded = loadStartOptions(
     { ...options, hostName: options.hostName ?? nodeHost.hostName() },
     (path) => nodeHost.readSettingsFile(path),
   )
   for (const warning of loaded.warnings) logger.warn({}, warning)
-  const io = createNodeIo()
   const isEphemeral = loaded.dataDirs.length === 0
   const dataDirs = isEphemeral
     ? [nodeHost.makeTemporaryFolder('lmq')]
@@ -83,7 +91,8 @@ export async function startBroker(options: BrokerStartOptions = {}): Promise<Run
     options.onFatal?.(error)
   }
   try {
-    broker = await Broker.start({ io, loaded, dataDirs, logger, onFatal, signal })
+    const bootId = cluster && nodeHost.bootId()
+    broker = await Broker.start({ io, loaded, dataDirs, logger, onFatal, signal, cluster, bootId })
     await broker.openHttp()
   } catch (error) {
     await broker?.stop()
@@ -102,6 +111,123 @@ export async function startBroker(options: BrokerStartOptions = {}): Promise<Run
     isEphemeral,
     stop() {
       stopped ??= running.stop().then(removeData)
+      return stopped
+    },
+  }
+}
+
+/** How to start several brokers that are one cluster. Every option has a default. */
+export type ClusterStartOptions = {
+  /** How many; they get the ids 1, 2, 3 and so on. Default: 3. */
+  readonly brokers?: number | undefined
+  /** Port of the first broker; the others take the ones behind it. Default: 0, each takes a free one. */
+  readonly port?: number | undefined
+  /** Port of the first broker's health and metrics; -1, the default: none. 0: each takes a free one. */
+  readonly httpPort?: number | undefined
+  readonly host?: string | undefined
+  /** One folder for all of them. Default: a temporary one, removed at the end. */
+  readonly dataDir?: string | undefined
+  /** The brokers' racks in turn: `['a', 'b']` puts the third broker into rack a again. */
+  readonly racks?: readonly string[] | undefined
+  /** Settings of all brokers, by Kafka's names. */
+  readonly settings?: Readonly<Record<string, string>> | undefined
+  /** Where log lines go, each with its broker's id. Default: nowhere. */
+  readonly logger?: Logger | undefined
+}
+
+/** Brokers in this process that are one cluster. */
+export type RunningCluster = {
+  /** `host:port` of every broker that was started, separated by commas. */
+  readonly bootstrap: string
+  readonly clusterId: string
+  /** Those that run now, by id. */
+  readonly brokers: readonly RunningBroker[]
+  readonly dataDir: string
+  /** The active controller; -1 while there is none. */
+  controllerId(): Promise<number>
+  /** Stops one broker in order: others lead first what it led. */
+  stopBroker(brokerId: number): Promise<void>
+  /** Ends one broker as `kill -9` ends a process: its connections break, its port refuses, nothing is given back. */
+  kill(brokerId: number): Promise<void>
+  /** Starts a broker again that was stopped or killed, on its former port and folder. */
+  restart(brokerId: number): Promise<RunningBroker>
+  /** Stops all of them. May be called again. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a cluster in this process, without anything beside it: the brokers share one metadata log. For tests and
+ * development; what it teaches a client about failover is true.
+ *
+ * ```ts
+ * const cluster = await startCluster({ brokers: 3 })
+ * // any Kafka client: bootstrap.servers = cluster.bootstrap
+ * await cluster.kill(1)
+ * await cluster.stop()
+ * ```
+ *
+ * Where nothing else is said topics get 3 partitions with replication factor 2.
+ *
+ * @throws {LmqError} as `startBroker`
+ */
+export async function startCluster(options: ClusterStartOptions = {}): Promise<RunningCluster> {
+  const { LocalCluster } = await import('./server/local-cluster.ts')
+  const { logger = silentLogger, brokers: count = 3, racks = [], host, settings = {} } = options
+  const isEphemeral = options.dataDir === undefined
+  const dataDir =
+    options.dataDir === undefined
+      ? nodeHost.makeTemporaryFolder('lmq-cluster')
+      : nodeHost.absolutePath(options.dataDir)
+  const portOf = (first: number, brokerId: number) => (first > 0 ? first + brokerId - 1 : first)
+  const local = await LocalCluster.open<RunningBroker>({
+    io: createNodeIo(),
+    createIo: createNodeIo,
+    dataDir,
+    brokerIds: Array.from({ length: Math.max(1, count) }, (_, index) => index + 1),
+    clusterId: settings['lmq.cluster.id'],
+    logger,
+    portOf: (brokerId) => portOf(options.port ?? 0, brokerId),
+    boundPort: ({ listeners }) => listeners[0]?.port ?? 0,
+    start({ brokerId, dataDir: folder, port, io, place }) {
+      const rack = racks.length > 0 ? racks[(brokerId - 1) % racks.length] : undefined
+      const start: BrokerStartOptions = {
+        brokerId,
+        dataDir: folder,
+        port,
+        host,
+        httpPort: portOf(options.httpPort ?? -1, brokerId),
+        settings: { ...(rack === undefined ? {} : { 'broker.rack': rack }), ...settings },
+        logger: logger.child({ broker: brokerId }),
+        inCluster: true,
+      }
+      return startWith(start, io, place)
+    },
+  })
+  const removeData = async () => {
+    if (isEphemeral) await local.removeData()
+  }
+  try {
+    await local.startAll()
+  } catch (error) {
+    await local.stop()
+    await removeData()
+    throw error
+  }
+  const bootstrap = local.running.map((broker) => broker.bootstrap).join(',')
+  let stopped: Promise<void> | undefined
+  return {
+    bootstrap,
+    clusterId: local.clusterId,
+    dataDir,
+    get brokers() {
+      return local.running
+    },
+    controllerId: () => local.controllerId(),
+    stopBroker: (brokerId) => local.stopBroker(brokerId),
+    kill: (brokerId) => local.kill(brokerId),
+    restart: (brokerId) => local.startBroker(brokerId),
+    stop() {
+      stopped ??= local.stop().then(removeData)
       return stopped
     },
   }

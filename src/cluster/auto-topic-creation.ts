@@ -64,7 +64,7 @@ export class AutoTopicCreation {
 
   /** Never rejects. */
   async #createAll(topics: readonly string[]): Promise<Map<string, ErrorCode>> {
-    const { controller, config, logger } = this.#options
+    const { controller, config, image, logger } = this.#options
     const outcomes = new Map<string, ErrorCode>()
     try {
       const created = await controller.createTopics({
@@ -72,7 +72,10 @@ export class AutoTopicCreation {
         validateOnly: false,
         defaults: {
           numPartitions: config['num.partitions'],
-          replicationFactor: config['default.replication.factor'],
+          replicationFactor: Math.min(
+            config['default.replication.factor'],
+            Math.max(1, image.brokers.size),
+          ),
         },
       })
       for (const creation of created) outcomes.set(creation.name, this.#outcomeOf(creation))

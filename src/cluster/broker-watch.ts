@@ -93,6 +93,11 @@ export class BrokerWatch {
     this.#timer?.cancel()
   }
 
+  /** How far a broker has read the metadata, by its own word; -1: it said nothing here. */
+  appliedIndexOf(brokerId: number): number {
+    return this.#liveness.appliedIndex(brokerId)
+  }
+
   /** @throws LMQ_NOT_CONTROLLER */
   async register(registration: BrokerRegistration): Promise<RegistrationAnswer> {
     this.#follow()

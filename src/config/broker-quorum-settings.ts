@@ -5,13 +5,11 @@ export const quorumSettings = {
   'broker.heartbeat.interval.ms': duration({
     type: 'int',
     default: 2000,
-    used: false,
     about: 'Time between two heartbeats to the controller.',
   }),
   'broker.session.timeout.ms': duration({
     type: 'int',
     default: 9000,
-    used: false,
     about: 'Silence after which the controller fences a broker.',
   }),
   'controller.listener.names': list({

@@ -5,6 +5,7 @@
 import { LmqError } from '../base/errors.ts'
 import { type BrokerConfig, brokerSettings, withoutListenerPrefix } from './broker-config.ts'
 import { BrokerSettings } from './broker-settings.ts'
+import { clusterDefaults } from './cluster-defaults.ts'
 import { type Environment, settingsOfEnvironment } from './environment.ts'
 import { type ListenersPlan, planListeners } from './listeners.ts'
 import { nearestName } from './nearest-name.ts'
@@ -23,6 +24,8 @@ export type SettingSources = {
   readonly defaultDataDir?: string | undefined
   /** The machine's name, for listeners that are open on every address. */
   readonly hostName?: string | undefined
+  /** There are other brokers, also where no setting says so. */
+  readonly inCluster?: boolean | undefined
 }
 
 export type LoadedSettings = {
@@ -60,6 +63,9 @@ export function loadSettings(sources: SettingSources): LoadedSettings {
   settleBrokerId(texts)
   const namesNoFolder = !texts.has('log.dirs') && !texts.has('log.dir')
   if (namesNoFolder && sources.defaultDataDir) texts.set('log.dirs', sources.defaultDataDir)
+  if (sources.inCluster || texts.has('lmq.consul.address')) {
+    for (const { name, value } of clusterDefaults) if (!texts.has(name)) texts.set(name, value)
+  }
   const settings = new BrokerSettings(texts)
   checkTogether(settings.config)
   const listenersPlan = planListeners(settings.config, sources.hostName ?? 'localhost')

@@ -32,6 +32,8 @@ export type StartOptions = StartFlags & {
   readonly defaultDataDir?: string | undefined
   /** The machine's name, for listeners that are open on every address. */
   readonly hostName?: string | undefined
+  /** There are other brokers: the defaults of a cluster hold. */
+  readonly inCluster?: boolean | undefined
 }
 
 type Weaker = {
@@ -72,7 +74,14 @@ export function loadStartOptions(
   options: StartOptions,
   readText: (path: string) => string,
 ): LoadedSettings {
-  const { configFile, env: environment, settings = {}, defaultDataDir, hostName } = options
+  const {
+    configFile,
+    env: environment,
+    settings = {},
+    defaultDataDir,
+    hostName,
+    inCluster,
+  } = options
   const file = configFile === undefined ? undefined : readConfigFile(configFile, readText)
   return loadSettings({
     file,
@@ -81,6 +90,7 @@ export function loadStartOptions(
     set: new Map(Object.entries(settings)),
     defaultDataDir,
     hostName,
+    inCluster,
   })
 }
 

@@ -13,6 +13,14 @@ export const nodeHost = {
   /** Makes a new, empty folder that nobody else has. */
   makeTemporaryFolder: (prefix: string): string =>
     fs.mkdtempSync(path.join(os.tmpdir(), `${prefix}-`)),
+  /** Of the machine's run, where the system tells it: the page cache survives as long. */
+  bootId(): string | null {
+    try {
+      return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    } catch {
+      return null
+    }
+  },
   /** @throws LMQ_CONFIG_INVALID when the file cannot be read */
   readSettingsFile(file: string): string {
     try {

@@ -5,6 +5,7 @@ import { ErrorCode } from '../../protocol/error-code.ts'
 import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
 import { ZERO_UUID } from '../../protocol/uuid.ts'
 import { defineHandler, type EncodedBody, type HandlerContext, type Services } from '../handler.ts'
+import { controllerIdFor } from '../known-controller.ts'
 import { allClusterOperations, allTopicOperations } from '../operations.ts'
 
 type MetadataRequest = RequestOf<typeof metadata>
@@ -102,7 +103,7 @@ function answerSome(
 function answerAll(request: MetadataRequest, context: HandlerContext): EncodedBody {
   const { services, apiVersion, connection } = context
   const variant =
-    `${apiVersion}/${connection.listenerName}/` +
+    `${apiVersion}/${connection.listenerName}/${controllerIdFor(services, connection.listenerName)}/` +
     `${request.includeTopicAuthorizedOperations}/${request.includeClusterAuthorizedOperations}`
   return services.metadataCache.get(services.image.index, variant, () => {
     const operations = request.includeTopicAuthorizedOperations ? allTopicOperations : NO_OPERATIONS
@@ -127,8 +128,7 @@ function around(
     throttleTimeMs: 0,
     brokers,
     clusterId: services.broker.clusterId,
-    // Clients send to it what is for the controller; every broker takes that (KIP-590), so any live one is right.
-    controllerId: services.broker.brokerId,
+    controllerId: controllerIdFor(services, connection.listenerName),
     topics,
     clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
       ? allClusterOperations

@@ -17,10 +17,13 @@ export const createTopicsHandler = defineHandler({
   requires:
     'CREATE cluster, or CREATE topic:topics[]; DESCRIBE_CONFIGS topic:topics[] to see configs',
   serve: async ({ topics, timeoutMs, validateOnly }, { services }) => {
-    const { controller, config, io } = services
+    const { controller, config, image, io } = services
     const defaults = {
       numPartitions: config['num.partitions'],
-      replicationFactor: config['default.replication.factor'],
+      replicationFactor: Math.min(
+        config['default.replication.factor'],
+        Math.max(1, image.brokers.size),
+      ),
     }
     const creating = controller.createTopics({ topics, validateOnly, defaults })
     const created = await withDeadline(io.timers, timeoutMs, creating)

@@ -2,6 +2,7 @@ import { describeCluster } from '../../protocol/apis/60-describe-cluster.ts'
 import { ErrorCode } from '../../protocol/error-code.ts'
 import type { ResponseInput } from '../../protocol/schema.ts'
 import { defineHandler, type Services } from '../handler.ts'
+import { controllerIdFor } from '../known-controller.ts'
 import { allClusterOperations } from '../operations.ts'
 
 const EndpointType = { broker: 1, controller: 2 } as const
@@ -30,8 +31,7 @@ export const describeClusterHandler = defineHandler({
       errorMessage: null,
       endpointType: EndpointType.broker,
       clusterId: services.broker.clusterId,
-      // As in Metadata: any live broker takes what is for the controller.
-      controllerId: services.broker.brokerId,
+      controllerId: controllerIdFor(services, connection.listenerName),
       brokers: brokersOf(services, connection.listenerName, request.includeFencedBrokers),
       clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
         ? allClusterOperations

@@ -1,0 +1,344 @@
+/**
+ * A broker among others: what it needs to find the controller, to be known to it, and to be it. Puts the parts of the
+ * cluster's floor together around the handlers; loaded only where there are other brokers.
+ */
+import { LmqError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { BrokerRegistration, RegistrationAnswer } from '../cluster/broker-commands.ts'
+import { BrokerLifecycle } from '../cluster/broker-lifecycle.ts'
+import { BrokerWatch, type Heartbeat, type HeartbeatAnswer } from '../cluster/broker-watch.ts'
+import type { Controller } from '../cluster/controller.ts'
+import { ControllerChannel } from '../cluster/controller-channel.ts'
+import type { Membership, MetadataStore } from '../cluster/metadata-store.ts'
+import type { MetadataTail } from '../cluster/metadata-tail.ts'
+import { Peers } from '../cluster/peers.ts'
+import { Succession } from '../cluster/succession.ts'
+import type { CreateTopicsCommand, TopicCreation } from '../cluster/topic-commands.ts'
+import type { BrokerConfig } from '../config/broker-config.ts'
+import type { Io } from '../io/io.ts'
+import { createTopics } from '../protocol/apis/19-create-topics.ts'
+import { envelope } from '../protocol/apis/58-envelope.ts'
+import { allocateProducerIds } from '../protocol/apis/67-allocate-producer-ids.ts'
+import { ErrorCode } from '../protocol/error-code.ts'
+import { requestHeader } from '../protocol/messages/request-header.ts'
+import { Reader } from '../protocol/reader.ts'
+import type { Api, Fields, InputsOf, ValuesOf } from '../protocol/schema.ts'
+import { Writer } from '../protocol/writer.ts'
+import type { ApiTable } from './api-table.ts'
+import { addressBytes, principalBytes } from './forwarded-client.ts'
+import type { ClusterPort, ConnectionFacts, Services } from './handler.ts'
+import { bodyOfForwarded, serveRequest } from './inner-request.ts'
+import type { ProducerIdBlock } from './producer-ids.ts'
+
+export type ClusterMembershipOptions = {
+  readonly io: Io
+  readonly brokerId: number
+  readonly clusterId: string
+  readonly incarnationId: string
+  /** This broker's own handle. */
+  readonly store: MetadataStore
+  readonly tail: MetadataTail
+  readonly controller: Controller
+  readonly table: ApiTable
+  /** Known when the first request is served. */
+  readonly services: () => Services
+  readonly config: BrokerConfig
+  /** The listener over which brokers talk to one another. */
+  readonly listenerName: string
+  /** Levels that a new cluster begins with. */
+  readonly features: ReadonlyMap<string, number>
+  readonly logger: Logger
+  readonly onFatal: (error: unknown) => void
+}
+
+/** How long a client's request for the controller is tried. */
+const FORWARD_MS = 15_000
+const PRODUCER_IDS_MS = 5_000
+/** How long an answer waits for what it tells to be in this broker's metadata. */
+const CATCH_UP_MS = 5_000
+/** How long a broker that stops waits until others lead what it led. */
+const HANDOVER_MS = 5_000
+/** Requests for the controller go over this many connections; one that takes long holds up those behind it. */
+const FORWARD_LANES = 4
+const CREATE_TOPICS_VERSION = 7
+const BOOTSTRAP_RETRY_MS = 50
+
+export class ClusterMembership implements ClusterPort {
+  readonly peers: Peers
+  readonly channel: ControllerChannel
+  readonly #options: ClusterMembershipOptions
+  readonly #watch: BrokerWatch
+  readonly #succession: Succession
+  #lifecycle: BrokerLifecycle | undefined
+  #membership: Membership | undefined
+  #lane = 0
+  #closed = false
+
+  constructor(options: ClusterMembershipOptions) {
+    const { io, brokerId, store, tail, controller, config, logger, listenerName } = options
+    const { image } = tail
+    this.#options = options
+    this.peers = new Peers({ io, brokerId, image, store, listenerName })
+    const { peers } = this
+    this.channel = new ControllerChannel({
+      io,
+      brokerId,
+      store,
+      peers,
+      isActive: () => controller.isActive,
+      local: (api, request) => this.#serveOwn(api, request),
+    })
+    this.#watch = new BrokerWatch({ io, brokerId, image, controller, peers, config, logger })
+    this.#succession = new Succession({
+      io,
+      brokerId,
+      image,
+      store,
+      peers,
+      known: () => this.channel.known,
+      heardMs: () => this.#lifecycle?.heardMs ?? io.monotonic.nowMs(),
+      config,
+      logger,
+    })
+    this.channel.onRefused((controllerLost) => this.#succession.noteRefused(controllerLost))
+    controller.followProgress((id) => this.#watch.appliedIndexOf(id))
+  }
+
+  /**
+   * Tells the others where this broker is, runs for the lead of the metadata, and resolves when the metadata log has
+   * its first entry, written by whoever leads.
+   *
+   * @param address host:port of the inter-broker listener, which must be serving
+   */
+  async join(address: string): Promise<void> {
+    const { io, store, tail, controller, clusterId, features, brokerId, incarnationId } =
+      this.#options
+    this.#membership = await store.join({ brokerId, incarnationId, address })
+    this.channel.start()
+    this.#watch.start()
+    await controller.start()
+    const { image } = tail
+    while (image.clusterId === '' || image.clusterSecret === '') {
+      this.#checkOpen()
+      if (controller.isActive) {
+        try {
+          await controller.bootstrap(clusterId, features)
+        } catch (error) {
+          if (!(error instanceof LmqError) || error.code !== 'LMQ_NOT_CONTROLLER') throw error
+        }
+      }
+      if (image.clusterSecret !== '') break
+      await new Promise<void>((resolve) => io.timers.schedule(BOOTSTRAP_RETRY_MS, resolve))
+    }
+  }
+
+  /**
+   * Registers this broker, and resolves when its metadata knows that.
+   *
+   * @throws LMQ_BROKER_REFUSED
+   */
+  async enter(registration: Omit<BrokerRegistration, 'unfenced'>): Promise<void> {
+    const { io, tail, clusterId, config, logger, onFatal } = this.#options
+    const { channel } = this
+    this.#checkOpen()
+    this.#lifecycle = new BrokerLifecycle({
+      io,
+      channel,
+      tail,
+      clusterId,
+      registration,
+      config,
+      logger,
+      onSuperseded: onFatal,
+    })
+    await this.#lifecycle.register()
+    this.#succession.start()
+  }
+
+  /** Resolves when this broker takes part. */
+  async takesPart(): Promise<void> {
+    await this.#lifecycle?.takesPart()
+  }
+
+  get brokerEpoch(): number {
+    return this.#lifecycle?.brokerEpoch ?? -1
+  }
+
+  /** Has others lead what this broker leads. */
+  async leave(): Promise<void> {
+    const others = [...this.#options.tail.image.liveBrokers()].length > 1
+    if (others) await this.#lifecycle?.leave(HANDOVER_MS).catch(() => {})
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#lifecycle?.close()
+    this.#succession.close()
+    this.#watch.close()
+    this.channel.close()
+    this.peers.close()
+    await this.#membership?.leave().catch(() => {})
+  }
+
+  // ------------------------------------------------------------------------------------------------ for handlers
+
+  get controllerId(): number {
+    const { controller, brokerId } = this.#options
+    return controller.isActive ? brokerId : this.channel.known.controllerId
+  }
+
+  get forwards(): boolean {
+    return !this.#options.controller.isActive
+  }
+
+  async forward(frame: Buffer, from: ConnectionFacts): Promise<Buffer> {
+    this.#lane = (this.#lane + 1) % FORWARD_LANES
+    const answer = await this.channel.call(
+      envelope,
+      {
+        requestData: frame,
+        requestPrincipal: principalBytes(from.principal),
+        clientHostAddress: addressBytes(from.remoteAddress),
+      },
+      { deadlineMs: FORWARD_MS, lane: `forward-${this.#lane}`, repeatable: false },
+    )
+    if (answer.errorCode !== ErrorCode.NONE || answer.responseData === null) {
+      throw new LmqError('LMQ_NOT_CONTROLLER', { errorCode: answer.errorCode })
+    }
+    await this.#catchUp()
+    return answer.responseData
+  }
+
+  register(registration: BrokerRegistration): Promise<RegistrationAnswer> {
+    return this.#watch.register(registration)
+  }
+
+  heartbeat(heartbeat: Heartbeat, connection: ConnectionFacts): Promise<HeartbeatAnswer> {
+    return this.#watch.heartbeat(heartbeat, connection)
+  }
+
+  grantsVote(controllerEpoch: number): Promise<boolean> {
+    return this.#succession.grants(controllerEpoch)
+  }
+
+  // ------------------------------------------------------------------------------------------------ calls of its own
+
+  /** As `Controller.createTopics`, wherever the controller is. */
+  async createTopics(command: Omit<CreateTopicsCommand, 'topicIds'>): Promise<TopicCreation[]> {
+    const { controller } = this.#options
+    if (controller.isActive) return controller.createTopics(command)
+    const { numPartitions, replicationFactor } = command.defaults
+    const topics = command.topics.map((topic) => ({
+      ...topic,
+      numPartitions: topic.numPartitions === -1 ? numPartitions : topic.numPartitions,
+      replicationFactor:
+        topic.replicationFactor === -1 ? replicationFactor : topic.replicationFactor,
+    }))
+    const request = { topics, timeoutMs: FORWARD_MS, validateOnly: command.validateOnly }
+    const frame = this.#frameOf(createTopics, request, CREATE_TOPICS_VERSION)
+    const answer = bodyOfForwarded(await this.forward(frame, this.#own), true)
+    const created = createTopics.response.read(new Reader(answer), CREATE_TOPICS_VERSION)
+    return created.topics.map((topic) => ({
+      ...topic,
+      errorCode: topic.errorCode as ErrorCode,
+      configs: new Map(),
+    }))
+  }
+
+  /** A block of producer ids for this broker. */
+  async allocateProducerIds(): Promise<ProducerIdBlock> {
+    const { brokerId } = this.#options
+    const request = { brokerId, brokerEpoch: this.brokerEpoch }
+    const block = await this.channel.call(allocateProducerIds, request, {
+      deadlineMs: PRODUCER_IDS_MS,
+    })
+    if (block.errorCode !== ErrorCode.NONE) {
+      throw new LmqError('LMQ_NOT_CONTROLLER', { errorCode: block.errorCode })
+    }
+    return { firstProducerId: block.producerIdStart, count: block.producerIdLen }
+  }
+
+  /** This broker as the connection that its own requests came on. */
+  get #own(): ConnectionFacts {
+    const { brokerId, listenerName } = this.#options
+    const isClosed = (): boolean => this.#closed
+    return {
+      id: 0,
+      listenerName,
+      remoteAddress: '',
+      remotePort: 0,
+      principal: `Broker:${brokerId}`,
+      brokerId,
+      login: undefined,
+      authenticate() {},
+      get closed() {
+        return isClosed()
+      },
+      onEnd() {},
+      offEnd() {},
+    }
+  }
+
+  /** Through encoding and back: what a handler gets looks the same wherever it comes from. */
+  async #serveOwn<Q extends Fields, S extends Fields>(
+    api: Api<Q, S>,
+    request: InputsOf<Q>,
+  ): Promise<ValuesOf<S>> {
+    const { table, services, brokerId } = this.#options
+    const served = table.get(api.key)
+    if (!served) throw new LmqError('LMQ_PROTOCOL', { api: api.name, served: 'none' })
+    const version = served.versions.max
+    const sent = api.request.encode(request, version)
+    const context = {
+      apiVersion: version,
+      clientId: `broker-${brokerId}`,
+      connection: this.#own,
+      services: services(),
+    }
+    const message = served.api.request.read(new Reader(sent), version)
+    const answer = await serveRequest(served, message, context)
+    const received = served.api.response.encode(answer as never, version)
+    return api.response.read(new Reader(received), version)
+  }
+
+  #frameOf<Q extends Fields, S extends Fields>(
+    api: Api<Q, S>,
+    request: InputsOf<Q>,
+    version: number,
+  ): Buffer {
+    const writer = new Writer(true)
+    const header = {
+      requestApiKey: api.key,
+      requestApiVersion: version,
+      correlationId: 0,
+      clientId: `broker-${this.#options.brokerId}`,
+    }
+    requestHeader.write(writer, header, 2)
+    api.request.write(writer, request, version)
+    return Buffer.concat(writer.finish())
+  }
+
+  /** Waits until this broker's metadata is where the store's is now. */
+  async #catchUp(): Promise<void> {
+    const { io, store, tail } = this.#options
+    const { index } = await store.head()
+    if (tail.image.index >= index) return
+    await new Promise<void>((resolve, reject) => {
+      const timer = io.timers.schedule(CATCH_UP_MS, resolve)
+      tail.applied(index).then(
+        () => {
+          timer.cancel()
+          resolve()
+        },
+        (error: unknown) => {
+          timer.cancel()
+          reject(error)
+        },
+      )
+    })
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new LmqError('LMQ_SHUTTING_DOWN', {})
+  }
+}
