@@ -8,6 +8,7 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } fro
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cached, definitionOf } from './cache.mjs'
+import { obtainConsul } from './obtain-consul.mjs'
 import {
   obtainConfluentJavascript,
   obtainNodeRdkafka,
@@ -39,6 +40,7 @@ const tools = {
   },
   nodeRdkafka: { skips: 'node-rdkafka and its e2e tests', obtain: obtainNodeRdkafka },
   go: { skips: 'franz-go (Go)', obtain: obtainGo },
+  consul: { skips: 'clusters with Consul', obtain: obtainConsul },
   java: { skips: 'Java clients and Kafka tools', obtain: obtainJava },
   node22: { skips: 'unit tests on Node 22', obtain: () => obtainNode(22) },
   node24: { skips: 'unit tests on Node 24', obtain: () => obtainNode(24) },

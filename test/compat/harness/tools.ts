@@ -10,10 +10,28 @@ export type Tool = {
   /** All that the program says of itself. */
   readonly about?: string
   readonly classpath?: string
+  /** Where a JavaScript client is installed. */
+  readonly folder?: string
+  /** The version of librdkafka in a client. */
+  readonly librdkafka?: string
+  /** Folder of librdkafka's own tests. */
+  readonly suite?: string
+  /** The program that runs node-rdkafka's e2e tests. */
+  readonly mocha?: string
 }
 
 type Found = Tool | { readonly missing: string; readonly skips: string }
-type ToolName = 'kcat' | 'python' | 'go' | 'java'
+export type ToolName =
+  | 'kcat'
+  | 'python'
+  | 'kafkaPython'
+  | 'aiokafka'
+  | 'platformatic'
+  | 'confluentJavascript'
+  | 'nodeRdkafka'
+  | 'go'
+  | 'java'
+  | 'consul'
 
 const found = new Map<ToolName, Found>()
 
