@@ -407,6 +407,7 @@ function makeServices(
   const { brokerId, clusterId, image, controller, partitions, logDirs, membership } = parts
   const creator = new AutoTopicCreation({
     controller: membership ?? controller,
+    inCluster: membership !== undefined,
     image,
     config,
     logger,

@@ -12,6 +12,8 @@ export type AutoTopicCreationOptions = {
   readonly image: MetadataImage
   readonly config: BrokerConfig
   readonly logger: Logger
+  /** There are other brokers, perhaps not all of them yet: topics get as many replicas as can be. */
+  readonly inCluster?: boolean
 }
 
 /** Refusals that are logged; a client that asks ten times a second must not fill the log. */
@@ -72,10 +74,9 @@ export class AutoTopicCreation {
         validateOnly: false,
         defaults: {
           numPartitions: config['num.partitions'],
-          replicationFactor: Math.min(
-            config['default.replication.factor'],
-            Math.max(1, image.brokers.size),
-          ),
+          replicationFactor: this.#options.inCluster
+            ? Math.min(config['default.replication.factor'], Math.max(1, image.brokers.size))
+            : config['default.replication.factor'],
         },
       })
       for (const creation of created) outcomes.set(creation.name, this.#outcomeOf(creation))

@@ -17,13 +17,10 @@ export const createTopicsHandler = defineHandler({
   requires:
     'CREATE cluster, or CREATE topic:topics[]; DESCRIBE_CONFIGS topic:topics[] to see configs',
   serve: async ({ topics, timeoutMs, validateOnly }, { services }) => {
-    const { controller, config, image, io } = services
+    const { controller, config, io } = services
     const defaults = {
       numPartitions: config['num.partitions'],
-      replicationFactor: Math.min(
-        config['default.replication.factor'],
-        Math.max(1, image.brokers.size),
-      ),
+      replicationFactor: defaultReplicationFactor(services),
     }
     const creating = controller.createTopics({ topics, validateOnly, defaults })
     const created = await withDeadline(io.timers, timeoutMs, creating)
@@ -33,6 +30,12 @@ export const createTopicsHandler = defineHandler({
     topics: topics.map(({ name }) => ({ ...nothing, name, errorCode, errorMessage: null })),
   }),
 })
+
+/** A cluster that has not all of its brokers yet makes topics, too. */
+function defaultReplicationFactor({ config, cluster, image }: Services): number {
+  const wanted = config['default.replication.factor']
+  return cluster ? Math.min(wanted, Math.max(1, image.brokers.size)) : wanted
+}
 
 const nothing: Pick<TopicAnswer, 'numPartitions' | 'replicationFactor' | 'configs' | 'topicId'> = {
   topicId: ZERO_UUID,
