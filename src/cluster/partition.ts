@@ -7,6 +7,7 @@ import type { LogListener, PartitionLog } from '../log/partition-log.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import { type CommittedIsr, Leadership, type ReplicaPeers } from './leadership.ts'
 import type { ReplicaFetch, ReplicaState } from './replica-state.ts'
+import { isThrottledReplica } from './replication-throttle.ts'
 import type { PartitionImage } from './topic-image.ts'
 import { type EpochEnd, truncationOffset } from './truncation.ts'
 
@@ -45,6 +46,9 @@ export class Partition implements LogListener {
   /** Taken out of the settings once: looking names up at every append would cost more than what they decide. */
   #mustFlush = false
   #minInSyncReplicas = 1
+  /** KIP-73: this replica's data is held to a rate while who gets it is not in sync. */
+  leaderThrottled = false
+  followerThrottled = false
   leaderEpoch = -1
   partitionEpoch = -1
   /** A broker id, or -1 while nobody may lead. */
@@ -96,6 +100,12 @@ export class Partition implements LogListener {
     return !this.#isLeader && this.leaderId >= 0 && this.leaderId !== this.#brokerId
   }
 
+  /** A new leader does not know yet how much of what it took over is committed: ends are not to be told (KIP-207). */
+  get isHighWatermarkBehind(): boolean {
+    this.#ready()
+    return (this.#leadership?.epochStartOffset ?? -1) > this.log.highWatermark
+  }
+
   /** With `flush.messages=1` replicas count what is durable, not what is written. */
   get mustFlush(): boolean {
     return this.#mustFlush
@@ -140,6 +150,10 @@ export class Partition implements LogListener {
     this.#config = config
     this.#mustFlush = config['flush.messages'] === 1
     this.#minInSyncReplicas = config['min.insync.replicas']
+    const isThrottled = (list: readonly string[]) =>
+      isThrottledReplica(list, this.partitionIndex, this.#brokerId)
+    this.leaderThrottled = isThrottled(config['leader.replication.throttled.replicas'])
+    this.followerThrottled = isThrottled(config['follower.replication.throttled.replicas'])
     // What held the high watermark back may not do so any more.
     if (this.#isReady) this.#advance()
   }
@@ -373,6 +387,11 @@ export class Partition implements LogListener {
       lastFetchedEpoch: log.latestEpoch,
       logStartOffset: log.logStartOffset,
     }
+  }
+
+  /** What the leader said last; -1: nothing under this epoch. */
+  get leaderHighWatermark(): number {
+    return this.#leaderHighWatermark
   }
 
   /** Does this replica still follow the leader of this epoch? */

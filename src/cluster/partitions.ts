@@ -9,6 +9,7 @@ import type { IsrProposal, ReplicaPeers } from './leadership.ts'
 import type { MetadataDelta } from './metadata-delta.ts'
 import { type MetadataImage, ResourceType } from './metadata-image.ts'
 import { Partition } from './partition.ts'
+import { ReplicationThrottle } from './replication-throttle.ts'
 import type { PartitionImage, TopicImage } from './topic-image.ts'
 
 export type PartitionsOptions = {
@@ -64,6 +65,10 @@ export class Partitions implements ReplicaPeers {
   #proposals: ((proposal: IsrProposal) => void) | undefined
   /** Changes of ISRs, asked for by this broker and made, since the start. */
   readonly counts = { isrShrinks: 0, isrExpands: 0 }
+  /** For what this broker gives to followers that are not in sync. */
+  readonly leaderThrottle: ReplicationThrottle
+  /** For what this broker fetches while it is not in sync. */
+  readonly followerThrottle: ReplicationThrottle
   /** What a topic without settings of its own has; most topics share it. */
   #defaultConfig: TopicConfig | undefined
   /** Topics whose logs could not be made: told once. */
@@ -71,6 +76,11 @@ export class Partitions implements ReplicaPeers {
 
   constructor(options: PartitionsOptions) {
     this.#options = options
+    const { io, config } = options
+    const throttle = (name: 'leader' | 'follower') =>
+      new ReplicationThrottle(io.monotonic, () => config[`${name}.replication.throttled.rate`])
+    this.leaderThrottle = throttle('leader')
+    this.followerThrottle = throttle('follower')
   }
 
   /**

@@ -68,6 +68,8 @@ const topicCounters: readonly (readonly [keyof TopicMetrics, string, string])[] 
   ['fetchRequests', 'totalfetchrequests', 'Fetch requests.'],
   ['failedProduceRequests', 'failedproducerequests', 'Produce requests that failed.'],
   ['failedFetchRequests', 'failedfetchrequests', 'Fetch requests that failed.'],
+  ['replicationBytesIn', 'replicationbytesin', 'Bytes of batches taken from leaders.'],
+  ['replicationBytesOut', 'replicationbytesout', 'Bytes of batches given to followers.'],
 ]
 
 function topicMetrics(topics: TopicMetricsTable): Metric[] {

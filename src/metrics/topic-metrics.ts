@@ -9,6 +9,10 @@ export class TopicMetrics {
   fetchRequests = 0
   failedProduceRequests = 0
   failedFetchRequests = 0
+  /** Bytes of batches taken from leaders. */
+  replicationBytesIn = 0
+  /** Bytes of batches given to followers. */
+  replicationBytesOut = 0
 }
 
 /** Counters per topic and in total. A topic has counters from its first request on and loses them when it is deleted. */

@@ -108,6 +108,7 @@ export class Connection implements ConnectionFacts {
   #gatheringBytes = 0
   #requestsSeen = 0
   readonly #endListeners = new Set<() => void>()
+  #onNext: (() => void) | undefined
   /** On the monotonic clock: last time bytes came or left. */
   lastActiveMs: number
 
@@ -171,6 +172,10 @@ export class Connection implements ConnectionFacts {
     this.#endListeners.delete(listener)
   }
 
+  onNext(listener: (() => void) | undefined): void {
+    this.#onNext = listener
+  }
+
   /** Starts no further request; ends the connection when the answers in work have been sent. */
   finish(): void {
     if (this.#finishing || this.#closed) return
@@ -231,7 +236,10 @@ export class Connection implements ConnectionFacts {
         const { start, end } = frames
         const buffer = frames.buffer as Buffer
         const key = end - start >= 2 ? buffer.readInt16BE(start) : -1
-        if (!this.#mayStart(key)) return false
+        if (!this.#mayStart(key)) {
+          if (this.#onNext) this.#around.services.io.timers.endOfTurn(this.#onNext)
+          return false
+        }
         this.#begin(buffer, start, end, key)
         return true
       }

@@ -3,7 +3,14 @@ import type { fetch } from '../protocol/apis/01-fetch.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import type { ResponseInput } from '../protocol/schema.ts'
 import type { FetchEntry, FetchList } from './fetch-list.ts'
-import { type PartitionAnswer, partitionOf, readEntry, stateOfEntry } from './fetch-read.ts'
+import {
+  countFetch,
+  type FetchReader,
+  type PartitionAnswer,
+  partitionOf,
+  readEntry,
+  stateOfEntry,
+} from './fetch-read.ts'
 import type { HandlerContext } from './handler.ts'
 import { currentLeaderOf, endpointsOf } from './partition-lookup.ts'
 
@@ -11,6 +18,12 @@ type FetchResponse = ResponseInput<typeof fetch>
 
 /** KIP-951: from here on an answer says who leads instead. */
 const FIRST_VERSION_WITH_LEADER = 16
+
+/**
+ * A follower that is to hear of nothing but a new high watermark waits this long for records to come with it: each
+ * answer costs it a request, and nobody waits for that news but consumers that read from it.
+ */
+const HIGH_WATERMARK_PAUSE_MS = 5
 
 /** However short memory is, an answer may hold this much. */
 const LEAST_ANSWER_BYTES = 1024 * 1024
@@ -22,12 +35,11 @@ export type FetchKind = {
   readonly sessionId: number
 }
 
-export type FetchLimits = {
+export type FetchLimits = FetchReader & {
   /** Bytes of records in the whole answer; the first batch comes whole even when it is larger. */
   readonly maxBytes: number
   readonly minBytes: number
   readonly maxWaitMs: number
-  readonly readCommitted: boolean
 }
 
 /**
@@ -57,6 +69,8 @@ export class FetchAttempt {
   /** Records were read, were too few to answer, and must be read again for the answer. */
   #hasDropped = false
   #timer: Timer | undefined
+  /** Runs when there is news that alone is not worth an answer at once. */
+  #newsTimer: Timer | undefined
 
   constructor(
     list: FetchList,
@@ -100,20 +114,21 @@ export class FetchAttempt {
     const { answerMemory } = this.#context.services
     const freeBytes = answerMemory.limitBytes - answerMemory.usedBytes + this.#reservedBytes
     this.#room = Math.min(this.#limits.maxBytes, Math.max(LEAST_ANSWER_BYTES, freeBytes))
+    const { replica } = this.#limits
+    if (replica) for (const entry of this.#queue) countFetch(this.#context.services, entry, replica)
     this.#readOn()
   }
 
   /** Reads one partition after the other; goes on in a later turn only where the disk has to be asked. */
   #readOn(): void {
     const { services } = this.#context
-    const { readCommitted } = this.#limits
     while (this.#next < this.#queue.length) {
       const entry = this.#queue[this.#next++] as FetchEntry
       if (entry.removed) continue
       // A session is told of its partitions between requests, too.
-      if (this.#kind.sessionId !== 0) watchEntry(this.#context, entry)
+      if (this.#kind.sessionId !== 0) watchEntry(this.#context, entry, this.#limits)
       const room = Math.max(0, this.#room - this.#recordBytes)
-      const answer = readEntry(services, entry, room, this.#recordBytes === 0, readCommitted)
+      const answer = readEntry(services, entry, room, this.#recordBytes === 0, this.#limits)
       if (answer instanceof Promise) {
         this.#askedDisk = true
         this.#reserve()
@@ -147,7 +162,11 @@ export class FetchAttempt {
   #take(entry: FetchEntry, answer: PartitionAnswer): void {
     this.#answers.set(entry, answer)
     this.#recordBytes += answer.recordBytes
-    if (answer.errorCode !== ErrorCode.NONE || answer.divergingEpoch !== undefined) {
+    if (
+      answer.errorCode !== ErrorCode.NONE ||
+      answer.divergingEpoch !== undefined ||
+      answer.preferredReadReplica >= 0
+    ) {
       this.#mustAnswer = true
     }
   }
@@ -162,7 +181,9 @@ export class FetchAttempt {
     // What was found stays of interest until it is answered; a partition with nothing new is heard of again when it
     // moves.
     for (const [entry, answer] of this.#answers) {
-      const isWanted = answer.recordBytes > 0 || answer.isHungry || this.#hasNews(entry, answer)
+      const hasNews = this.#hasNews(entry, answer)
+      if (hasNews && this.#limits.replica) this.#tellSoon()
+      const isWanted = answer.recordBytes > 0 || answer.isHungry || hasNews
       if (isWanted) this.#list.enqueue(entry)
     }
     if (this.#recordBytes > 0) {
@@ -174,14 +195,22 @@ export class FetchAttempt {
     if (this.#lookAgain) this.#read()
   }
 
+  #tellSoon(): void {
+    this.#newsTimer ??= this.#context.services.io.timers.schedule(
+      HIGH_WATERMARK_PAUSE_MS,
+      this.hurry,
+    )
+  }
+
   #wait(): void {
     this.#waiting = true
     const { io } = this.#context.services
     this.#list.wake = this.#wake
     this.#timer = io.timers.schedule(this.#limits.maxWaitMs, this.hurry)
     this.#context.connection.onEnd(this.hurry)
+    if (this.#limits.replica) this.#context.connection.onNext?.(this.hurry)
     if (this.#kind.sessionId !== 0) return
-    for (const entry of this.#list.entries()) watchEntry(this.#context, entry)
+    for (const entry of this.#list.entries()) watchEntry(this.#context, entry, this.#limits)
     // The partitions may have moved while the disk was asked and nobody watched them.
     if (!this.#askedDisk) return
     for (const entry of this.#list.entries()) this.#list.enqueue(entry)
@@ -208,8 +237,12 @@ export class FetchAttempt {
   #finish(): void {
     this.#finished = true
     this.#timer?.cancel()
+    this.#newsTimer?.cancel()
     this.#list.wake = undefined
-    if (this.#waiting) this.#context.connection.offEnd(this.hurry)
+    if (this.#waiting) {
+      this.#context.connection.offEnd(this.hurry)
+      if (this.#limits.replica) this.#context.connection.onNext?.(undefined)
+    }
     this.#done(this.#answer())
     this.#unreserve()
   }
@@ -243,10 +276,9 @@ export class FetchAttempt {
   /** What stands in the answer, in order: everything for a full fetch, else what has news. */
   *#reported(): Iterable<[FetchEntry, PartitionAnswer]> {
     if (this.#kind.full) {
-      const { readCommitted } = this.#limits
       for (const entry of this.#list.entries()) {
         const answer = this.#answers.get(entry)
-        yield [entry, answer ?? stateOfEntry(this.#context.services, entry, readCommitted)]
+        yield [entry, answer ?? stateOfEntry(this.#context.services, entry, this.#limits)]
       }
       return
     }
@@ -256,6 +288,7 @@ export class FetchAttempt {
         answer.recordBytes > 0 ||
         answer.errorCode !== ErrorCode.NONE ||
         answer.divergingEpoch !== undefined ||
+        answer.preferredReadReplica >= 0 ||
         this.#hasNews(entry, answer)
       if (tells) yield [entry, answer]
     }
@@ -267,6 +300,7 @@ export class FetchAttempt {
   }
 
   #count(entry: FetchEntry, answer: PartitionAnswer): void {
+    if (this.#limits.replica) return
     const { image, topicMetrics } = this.#context.services
     const failed = answer.errorCode === ErrorCode.NONE ? 0 : 1
     topicMetrics.total.failedFetchRequests += failed
@@ -287,7 +321,11 @@ export class FetchAttempt {
     if (answer.errorCode === ErrorCode.NONE) {
       entry.sentHighWatermark = answer.highWatermark
       entry.sentLogStartOffset = answer.logStartOffset
-      const isWanted = answer.recordBytes > 0 || answer.isHungry || answer.divergingEpoch
+      const isWanted =
+        answer.recordBytes > 0 ||
+        answer.isHungry ||
+        answer.divergingEpoch ||
+        answer.preferredReadReplica >= 0
       if (isWanted) this.#list.enqueue(entry)
       return
     }
@@ -318,7 +356,7 @@ function leaderOf(context: HandlerContext, entry: FetchEntry) {
   return currentLeaderOf(services, nameOf(context, entry) ?? '', entry.partitionIndex)
 }
 
-function watchEntry({ services }: HandlerContext, entry: FetchEntry): void {
-  const partition = partitionOf(services, entry)
+function watchEntry({ services }: HandlerContext, entry: FetchEntry, reader: FetchReader): void {
+  const partition = partitionOf(services, entry, reader)
   entry.watch(typeof partition === 'number' ? undefined : partition)
 }

@@ -9,6 +9,10 @@ export type FetchWish = {
   readonly maxBytes: number
   readonly currentLeaderEpoch: number
   readonly lastFetchedEpoch: number
+  /** Of a follower: where its log begins; -1 for others. */
+  readonly logStartOffset: number
+  /** Of a follower: what it knows of the leader's high watermark (KIP-1166); -1 for others. */
+  readonly highWatermark: number
 }
 
 /** One partition of a fetch list. */
@@ -21,6 +25,9 @@ export class FetchEntry {
   maxBytes: number
   currentLeaderEpoch: number
   lastFetchedEpoch: number
+  logStartOffset: number
+  /** The request of a follower that was counted for this partition last. */
+  countedFetch: object | undefined
   /** What the client was told last; -1 = nothing, or an error. */
   sentHighWatermark = -1
   sentLogStartOffset = -1
@@ -39,6 +46,7 @@ export class FetchEntry {
     this.maxBytes = wish.maxBytes
     this.currentLeaderEpoch = wish.currentLeaderEpoch
     this.lastFetchedEpoch = wish.lastFetchedEpoch
+    this.logStartOffset = wish.logStartOffset
   }
 
   update(wish: FetchWish): void {
@@ -46,6 +54,7 @@ export class FetchEntry {
     this.maxBytes = wish.maxBytes
     this.currentLeaderEpoch = wish.currentLeaderEpoch
     this.lastFetchedEpoch = wish.lastFetchedEpoch
+    this.logStartOffset = wish.logStartOffset
   }
 
   /** The partition moved: its high watermark, last stable offset or log start, or it is no longer led here. */
@@ -59,7 +68,7 @@ export class FetchEntry {
     if (partition === this.#watched) return
     this.#watched?.removeWaiter(this.notify)
     this.#watched = partition
-    partition?.addWaiter(this.notify)
+    partition?.addWaiter(this.notify, this.list.isReplica)
   }
 }
 
@@ -71,8 +80,14 @@ export class FetchList {
   readonly #entries = new Map<string, FetchEntry>()
   /** Entries to look at, in order of service. May hold removed ones. */
   #queue: FetchEntry[] = []
+  /** A follower's: it sees what is written. */
+  readonly isReplica: boolean
   /** Set while a request waits for news. */
   wake: (() => void) | undefined
+
+  constructor(isReplica = false) {
+    this.isReplica = isReplica
+  }
 
   get size(): number {
     return this.#entries.size
@@ -92,6 +107,10 @@ export class FetchList {
       return
     }
     const entry = new FetchEntry(this, wish)
+    if (this.isReplica) {
+      entry.sentHighWatermark = wish.highWatermark
+      entry.sentLogStartOffset = wish.logStartOffset
+    }
     this.#entries.set(key, entry)
     this.enqueue(entry)
   }

@@ -1,4 +1,5 @@
 import type { Partition } from '../cluster/partition.ts'
+import type { ReplicaState } from '../cluster/replica-state.ts'
 import type { ReadResult } from '../log/log-outcomes.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import type { FetchEntry } from './fetch-list.ts'
@@ -20,9 +21,28 @@ export type PartitionAnswer = {
   recordBytes: number
   /** There are records for the reader that did not fit: it must be looked at again, although nothing moved. */
   isHungry: boolean
+  /** A broker that the reader shall go to instead; -1: none. */
+  preferredReadReplica: number
 }
 
 const NO_RECORDS = Buffer.alloc(0)
+
+/** One request of a broker that fetches as a follower, known by its connection. It counts once for each partition. */
+export type FetchingReplica = {
+  readonly brokerId: number
+  readonly brokerEpoch: number
+  /** Monotonic time at which the request came. */
+  readonly atMs: number
+}
+
+/** Who reads, and how much of the log that reader sees. */
+export type FetchReader = {
+  readonly readCommitted: boolean
+  /** Undefined: a consumer. */
+  readonly replica: FetchingReplica | undefined
+  /** Of a consumer that may be sent to a nearer replica, or reads from one (KIP-392, Fetch v11); undefined: it cannot. */
+  readonly rack: string | undefined
+}
 
 /**
  * Reads what one partition has for one reader.
@@ -35,15 +55,25 @@ export function readEntry(
   entry: FetchEntry,
   room: number,
   first: boolean,
-  readCommitted: boolean,
+  reader: FetchReader,
 ): PartitionAnswer | Promise<PartitionAnswer> {
-  const partition = partitionOf(services, entry)
+  const { readCommitted, rack } = reader
+  const partition = partitionOf(services, entry, reader)
   if (typeof partition === 'number') return unknown(entry, partition)
   const epochError = leaderEpochError(partition, entry.currentLeaderEpoch)
   if (epochError !== ErrorCode.NONE) return failed(entry, epochError)
-  if (entry.lastFetchedEpoch >= 0) {
+  if (entry.lastFetchedEpoch >= 0 && partition.isLeader) {
     const diverged = checkDivergence(partition, entry)
     if (diverged !== undefined) return diverged
+  }
+  if (reader.replica) return readForReplica(services, entry, partition, room, first, reader.replica)
+  if (rack) {
+    const nearer = preferredReplica(services, partition, rack, entry.fetchOffset)
+    if (nearer >= 0) {
+      const answer = withState(entry, partition, NO_RECORDS, 0, readCommitted ? [] : null)
+      answer.preferredReadReplica = nearer
+      return answer
+    }
   }
   const { fetchOffset } = entry
   if (isGone(partition)) return failed(entry, ErrorCode.KAFKA_STORAGE_ERROR)
@@ -66,6 +96,110 @@ export function readEntry(
     : toAnswer(entry, partition, read)
 }
 
+/**
+ * A follower's fetch tells how far it is, before anything is read for it or others: producers may be waiting for that.
+ * One that cannot be served, or whose log parted from this one, does not count.
+ */
+export function countFetch(
+  services: Services,
+  entry: FetchEntry,
+  replica: FetchingReplica,
+): ErrorCode {
+  if (entry.removed || entry.countedFetch === replica) return ErrorCode.NONE
+  const partition = partitionOf(services, entry)
+  if (typeof partition === 'number') return ErrorCode.NONE
+  const epochError = leaderEpochError(partition, entry.currentLeaderEpoch)
+  if (epochError !== ErrorCode.NONE || isGone(partition)) return ErrorCode.NONE
+  const { fetchOffset, logStartOffset } = entry
+  if (fetchOffset < partition.logStartOffset || fetchOffset > partition.logEndOffset)
+    return ErrorCode.NONE
+  if (entry.lastFetchedEpoch >= 0 && checkDivergence(partition, entry)) return ErrorCode.NONE
+  const { brokerId, brokerEpoch, atMs } = replica
+  const fetch = { brokerId, brokerEpoch, fetchOffset, logStartOffset, atMs }
+  const errorCode = partition.replicaFetched(fetch)
+  if (errorCode === ErrorCode.NONE) entry.countedFetch = replica
+  return errorCode
+}
+
+function readForReplica(
+  services: Services,
+  entry: FetchEntry,
+  partition: Partition,
+  room: number,
+  first: boolean,
+  replica: FetchingReplica,
+): PartitionAnswer | Promise<PartitionAnswer> {
+  const { fetchOffset } = entry
+  if (isGone(partition)) return failed(entry, ErrorCode.KAFKA_STORAGE_ERROR)
+  if (fetchOffset < partition.logStartOffset || fetchOffset > partition.logEndOffset) {
+    // Where the log begins is told with it: the follower need not ask.
+    const answer = failed(entry, ErrorCode.OFFSET_OUT_OF_RANGE)
+    answer.logStartOffset = partition.logStartOffset
+    return answer
+  }
+  const counted = countFetch(services, entry, replica)
+  if (counted !== ErrorCode.NONE) return failed(entry, counted)
+  const maxBytes = Math.min(entry.maxBytes, room)
+  const end = partition.log.writtenEndOffset
+  const isThrottled = partition.leaderThrottled && !partition.isr.includes(replica.brokerId)
+  const { leaderThrottle } = services.partitions
+  if (
+    fetchOffset >= end ||
+    (maxBytes <= 0 && !first) ||
+    (isThrottled && leaderThrottle.isExceeded)
+  ) {
+    // The next reads are served from memory.
+    if (fetchOffset === end) partition.readForReplica(fetchOffset, 0, false)
+    const answer = withState(entry, partition, NO_RECORDS, 0, null)
+    answer.isHungry = fetchOffset < end
+    return answer
+  }
+  const take = (result: ReadResult): PartitionAnswer => {
+    if (result.errorCode !== ErrorCode.NONE) return failed(entry, result.errorCode)
+    const { records, sizeBytes } = result
+    if (isThrottled) leaderThrottle.record(sizeBytes)
+    services.topicMetrics.of(partition.topic).replicationBytesOut += sizeBytes
+    services.topicMetrics.total.replicationBytesOut += sizeBytes
+    const answer = withState(entry, partition, records, sizeBytes, null)
+    answer.isHungry = sizeBytes === 0
+    return answer
+  }
+  const read = partition.readForReplica(fetchOffset, Math.max(0, maxBytes), first)
+  return read instanceof Promise ? read.then(take) : take(read)
+}
+
+const RACK_AWARE_SELECTOR = /(^|\.)RackAwareReplicaSelector$/
+
+/**
+ * The replica that a consumer of this rack shall read from (KIP-392, Kafka's RackAwareReplicaSelector): one in its rack
+ * that has the offset, the one that is furthest.
+ *
+ * @returns -1: the leader is right
+ */
+function preferredReplica(
+  { config, image, broker }: Services,
+  partition: Partition,
+  rack: string,
+  fetchOffset: number,
+): number {
+  const selector = config['replica.selector.class']
+  if (!selector || !RACK_AWARE_SELECTOR.test(selector)) return -1
+  if (!partition.isLeader || broker.rack === rack) return -1
+  let best: ReplicaState | undefined
+  for (const follower of partition.followers) {
+    const { brokerId, logEndOffset, logStartOffset, lastCaughtUpMs } = follower
+    const peer = image.brokers.get(brokerId)
+    if (!peer || peer.fenced || peer.rack !== rack) continue
+    if (fetchOffset > logEndOffset || fetchOffset < logStartOffset) continue
+    const isBetter =
+      !best ||
+      logEndOffset > best.logEndOffset ||
+      (logEndOffset === best.logEndOffset && lastCaughtUpMs > best.lastCaughtUpMs)
+    if (isBetter) best = follower
+  }
+  return best?.brokerId ?? -1
+}
+
 /** Its log directory was closed after a disk error. */
 const isGone = ({ log }: Partition): boolean => log.state === 'offline' || log.state === 'closed'
 
@@ -73,18 +207,32 @@ const isGone = ({ log }: Partition): boolean => log.state === 'offline' || log.s
 export function stateOfEntry(
   services: Services,
   entry: FetchEntry,
-  readCommitted: boolean,
+  reader: FetchReader,
 ): PartitionAnswer {
-  const partition = partitionOf(services, entry)
+  const partition = partitionOf(services, entry, reader)
   if (typeof partition === 'number') return unknown(entry, partition)
   if (isGone(partition)) return failed(entry, ErrorCode.KAFKA_STORAGE_ERROR)
-  return withState(entry, partition, NO_RECORDS, 0, readCommitted ? [] : null)
+  return withState(entry, partition, NO_RECORDS, 0, reader.readCommitted ? [] : null)
 }
 
-export function partitionOf(services: Services, entry: FetchEntry): Partition | ErrorCode {
-  return entry.topic === ''
-    ? findPartitionById(services, entry.topicId, entry.partitionIndex)
-    : findPartition(services, entry.topic, entry.partitionIndex)
+/** Brokers and old consumers read from the leader alone; others from any replica. */
+export function partitionOf(
+  services: Services,
+  entry: FetchEntry,
+  reader?: FetchReader,
+): Partition | ErrorCode {
+  const { topic, topicId, partitionIndex } = entry
+  const found =
+    topic === ''
+      ? findPartitionById(services, topicId, partitionIndex)
+      : findPartition(services, topic, partitionIndex)
+  if (found !== ErrorCode.NOT_LEADER_OR_FOLLOWER || reader?.rack === undefined) return found
+  const { partitions } = services
+  const replica =
+    topic === ''
+      ? partitions.replicaById(topicId, partitionIndex)
+      : partitions.replica(topic, partitionIndex)
+  return replica?.isFollower ? replica : found
 }
 
 function toAnswer(entry: FetchEntry, partition: Partition, result: ReadResult): PartitionAnswer {
@@ -115,6 +263,7 @@ function withState(
     records,
     recordBytes,
     isHungry: false,
+    preferredReadReplica: -1,
   }
 }
 
@@ -137,6 +286,7 @@ function failed(entry: FetchEntry, errorCode: ErrorCode): PartitionAnswer {
     records: NO_RECORDS,
     recordBytes: 0,
     isHungry: false,
+    preferredReadReplica: -1,
   }
 }
 

@@ -18,7 +18,7 @@ const MAX_SESSION_PARTITIONS = 20_000
 export class FetchSession {
   readonly id: number
   readonly usesTopicIds: boolean
-  readonly list = new FetchList()
+  readonly list: FetchList
   readonly createdMs: number
   lastUsedMs: number
   /** The epoch that the next request must have. */
@@ -26,8 +26,9 @@ export class FetchSession {
   /** Makes the request that waits on this session answer now. */
   hurry: (() => void) | undefined
 
-  constructor(id: number, usesTopicIds: boolean, nowMs: number) {
+  constructor(id: number, usesTopicIds: boolean, isReplica: boolean, nowMs: number) {
     this.id = id
+    this.list = new FetchList(isReplica)
     this.usesTopicIds = usesTopicIds
     this.createdMs = nowMs
     this.lastUsedMs = nowMs
@@ -60,14 +61,21 @@ export class FetchSessionCache {
     return count
   }
 
-  /** @returns a new session, or undefined when there is no room for one */
-  create(usesTopicIds: boolean, partitionCount: number): FetchSession | undefined {
+  /**
+   * @param isReplica a follower's: consumers do not push it out
+   * @returns a new session, or undefined when there is no room for one
+   */
+  create(
+    usesTopicIds: boolean,
+    partitionCount: number,
+    isReplica = false,
+  ): FetchSession | undefined {
     if (partitionCount > MAX_SESSION_PARTITIONS) return undefined
     const nowMs = this.#clock.nowMs()
-    if (this.#sessions.size >= this.#slots && !this.#evictFor(partitionCount, nowMs)) {
+    if (this.#sessions.size >= this.#slots && !this.#evictFor(partitionCount, isReplica, nowMs)) {
       return undefined
     }
-    const session = new FetchSession(this.#freeId(), usesTopicIds, nowMs)
+    const session = new FetchSession(this.#freeId(), usesTopicIds, isReplica, nowMs)
     this.#sessions.set(session.id, session)
     return session
   }
@@ -77,9 +85,14 @@ export class FetchSessionCache {
    *
    * @returns the session, or the error for the top of the answer
    */
-  resume(id: number, epoch: number, usesTopicIds: boolean): FetchSession | ErrorCode {
+  resume(
+    id: number,
+    epoch: number,
+    usesTopicIds: boolean,
+    isReplica = false,
+  ): FetchSession | ErrorCode {
     const session = this.#sessions.get(id)
-    if (session === undefined) return ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+    if (session?.list.isReplica !== isReplica) return ErrorCode.FETCH_SESSION_ID_NOT_FOUND
     if (session.epoch !== epoch) return ErrorCode.INVALID_FETCH_SESSION_EPOCH
     if (session.usesTopicIds !== usesTopicIds) return ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR
     session.epoch = epoch === 2_147_483_647 ? 1 : epoch + 1
@@ -101,13 +114,14 @@ export class FetchSessionCache {
     for (const id of [...this.#sessions.keys()]) this.remove(id)
   }
 
-  /** Kafka's rule: first a session that is idle, then a smaller one that is not new. */
-  #evictFor(partitionCount: number, nowMs: number): boolean {
-    const [oldest] = this.#sessions.values()
+  /** Kafka's rule: first a session that is idle, then a smaller one that is not new; a follower's only for another. */
+  #evictFor(partitionCount: number, isReplica: boolean, nowMs: number): boolean {
+    const oldest = this.#oldest(isReplica)
     if (oldest === undefined) return false
     let victim = nowMs - oldest.lastUsedMs > EVICTABLE_AFTER_MS ? oldest : undefined
     if (victim === undefined) {
       for (const session of this.#sessions.values()) {
+        if (session.list.isReplica && !isReplica) continue
         if (nowMs - session.createdMs <= EVICTABLE_AFTER_MS) continue
         if (session.list.size >= (victim?.list.size ?? partitionCount)) continue
         victim = session
@@ -117,6 +131,13 @@ export class FetchSessionCache {
     this.remove(victim.id)
     this.evictions++
     return true
+  }
+
+  #oldest(isReplica: boolean): FetchSession | undefined {
+    for (const session of this.#sessions.values()) {
+      if (isReplica || !session.list.isReplica) return session
+    }
+    return undefined
   }
 
   #freeId(): number {

@@ -110,6 +110,11 @@ export type ConnectionFacts = {
    */
   onEnd(listener: () => void): void
   offEnd(listener: () => void): void
+  /**
+   * For a follower's Fetch that waits: `listener` is called when the next request has come, which cannot start before
+   * this one is answered. Undefined takes it away.
+   */
+  onNext?(listener: (() => void) | undefined): void
 }
 
 export type HandlerContext = {

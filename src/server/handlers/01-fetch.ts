@@ -4,13 +4,14 @@ import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
 import { ZERO_UUID } from '../../protocol/uuid.ts'
 import { FetchAttempt, type FetchLimits } from '../fetch-attempt.ts'
 import { FetchList } from '../fetch-list.ts'
+import type { FetchingReplica } from '../fetch-read.ts'
 import {
   type FetchSession,
   FINAL_EPOCH,
   INITIAL_EPOCH,
   NO_SESSION,
 } from '../fetch-session-cache.ts'
-import { defineDirectHandler, type HandlerContext, type Reply } from '../handler.ts'
+import { defineDirectHandler, type HandlerContext, type Reply, type Services } from '../handler.ts'
 import { isBroker } from '../partition-lookup.ts'
 
 type FetchRequest = RequestOf<typeof fetch>
@@ -18,21 +19,26 @@ type FetchResponse = ResponseInput<typeof fetch>
 
 /** From here on topics are named by id. */
 const FIRST_VERSION_WITH_IDS = 13
+/** From here on consumers may read from followers. */
+const FIRST_VERSION_WITH_RACK = 11
 /**
  * Reads records: from some partitions (full fetch), or from those of a session (KIP-227). Waits until there are
  * `minBytes`, `maxWaitMs` are over, or a partition has an error.
  *
- * Not served: brokers (replica id 0 and above), until there is replication; preferred read replicas.
+ * Followers fetch with their broker id, over a connection that is known to be that broker's: they see what is written
+ * and not only what is committed, and what they ask for tells what they have. Consumers from v11 on may read from any
+ * replica, and are sent to one in their rack where `replica.selector.class` says so (KIP-392).
  */
 export const fetchHandler = defineDirectHandler({
   api: fetch,
   versions: '4-18',
   requires: 'CLUSTER_ACTION cluster for brokers, READ topic:topics[] for clients',
   start: (request, context, reply) => {
-    if (isBroker(request.replicaId) || isBroker(request.replicaState.replicaId)) {
+    const replicaId = replicaIdOf(request)
+    if (!isBroker(replicaId)) context.services.topicMetrics.total.fetchRequests++
+    else if (replicaId !== context.connection.brokerId) {
       return reply(refused(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
     }
-    context.services.topicMetrics.total.fetchRequests++
     if (request.sessionEpoch === FINAL_EPOCH || request.sessionEpoch === INITIAL_EPOCH) {
       startFull(request, context, reply)
     } else {
@@ -42,17 +48,22 @@ export const fetchHandler = defineDirectHandler({
   refuse: (request, errorCode) => refused(request, errorCode),
 })
 
+/** From v15 on it stands with the broker's epoch. */
+const replicaIdOf = ({ replicaId, replicaState }: FetchRequest): number =>
+  Math.max(replicaId, replicaState.replicaId)
+
 function startFull(request: FetchRequest, context: HandlerContext, reply: Reply<typeof fetch>) {
   const { fetchSessions } = context.services
   if (request.sessionId !== NO_SESSION) fetchSessions.remove(request.sessionId)
   const usesTopicIds = context.apiVersion >= FIRST_VERSION_WITH_IDS
+  const isReplica = isBroker(replicaIdOf(request))
   let session: FetchSession | undefined
   if (request.sessionEpoch === INITIAL_EPOCH && context.apiVersion >= 7) {
     let count = 0
     for (const topic of request.topics) count += topic.partitions.length
-    session = fetchSessions.create(usesTopicIds, count)
+    session = fetchSessions.create(usesTopicIds, count, isReplica)
   }
-  const list = session?.list ?? new FetchList()
+  const list = session?.list ?? new FetchList(isReplica)
   putAll(list, request, usesTopicIds)
   const kind = { full: true, sessionId: session?.id ?? NO_SESSION }
   const attempt = new FetchAttempt(list, limitsOf(request, context), context, kind, (answer) => {
@@ -71,7 +82,9 @@ function startIncremental(
 ) {
   const { fetchSessions } = context.services
   const usesTopicIds = context.apiVersion >= FIRST_VERSION_WITH_IDS
-  const session = fetchSessions.resume(request.sessionId, request.sessionEpoch, usesTopicIds)
+  const isReplica = isBroker(replicaIdOf(request))
+  const { sessionId, sessionEpoch } = request
+  const session = fetchSessions.resume(sessionId, sessionEpoch, usesTopicIds, isReplica)
   if (typeof session === 'number') return reply(sessionError(session))
   // Two requests of one session at a time come only from a client that gave the first one up.
   session.hurry?.()
@@ -111,19 +124,36 @@ function putAll(list: FetchList, request: FetchRequest, usesTopicIds: boolean): 
         // Here every negative epoch counts as none.
         currentLeaderEpoch: Math.max(-1, wish.currentLeaderEpoch),
         lastFetchedEpoch: wish.lastFetchedEpoch,
+        logStartOffset: wish.logStartOffset,
+        highWatermark: wish.highWatermark,
       })
     }
   }
 }
 
-function limitsOf(request: FetchRequest, { services }: HandlerContext): FetchLimits {
-  const maxBytes = Math.min(Math.max(0, request.maxBytes), services.config['fetch.max.bytes'])
+function limitsOf(request: FetchRequest, context: HandlerContext): FetchLimits {
+  const { services, apiVersion } = context
+  const replica = replicaOf(request, services)
+  const bound = replica
+    ? services.config['replica.fetch.response.max.bytes']
+    : services.config['fetch.max.bytes']
+  const maxBytes = Math.min(Math.max(0, request.maxBytes), bound)
   return {
+    replica,
+    rack: !replica && apiVersion >= FIRST_VERSION_WITH_RACK ? request.rackId : undefined,
     maxBytes,
     minBytes: request.minBytes,
     maxWaitMs: request.maxWaitMs,
     readCommitted: request.isolationLevel === 1,
   }
+}
+
+function replicaOf(request: FetchRequest, services: Services): FetchingReplica | undefined {
+  const brokerId = replicaIdOf(request)
+  if (!isBroker(brokerId)) return undefined
+  const atMs = services.io.monotonic.nowMs()
+  services.partitions.noteFetch(brokerId, atMs)
+  return { brokerId, brokerEpoch: request.replicaState.replicaEpoch, atMs }
 }
 
 const sessionError = (errorCode: ErrorCode): FetchResponse => ({

@@ -29,18 +29,22 @@ const firstVersionOf = new Map<number, number>([
   [Special.earliestPendingUpload, 11],
 ])
 const FIRST_VERSION_WITH_EPOCH = 4
+/** KIP-207: before, clients know only the code for a leader that is not there yet. */
+const FIRST_VERSION_WITH_NOT_AVAILABLE = 5
 const CONSUMER = -1
 
 /**
- * Offsets by time, and the ends of the log. Not served: brokers (replica id 0 and above), until there is replication;
- * tiered storage, which has nothing here (offset -1).
+ * Offsets by time, and the ends of the log. A new leader that does not know yet what is committed tells clients to come
+ * back. Not served: tiered storage, which has nothing here (offset -1).
  */
 export const listOffsetsHandler = defineHandler({
   api: listOffsets,
   versions: '1-11',
   requires: 'DESCRIBE topic:topics[].name',
   serve: (request, context) => {
-    if (isBroker(request.replicaId)) return refused(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    if (isBroker(request.replicaId) && request.replicaId !== context.connection.brokerId) {
+      return refused(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    }
     let waiting = false
     const topics = new Map<string, Map<number, PartitionAnswer | Promise<PartitionAnswer>>>()
     for (const { name, partitions } of request.topics) {
@@ -92,8 +96,13 @@ function offsetOf(
 
   const visible = visibleEnd(request, partition)
   const tellsEpoch = apiVersion >= FIRST_VERSION_WITH_EPOCH
+  const notYet =
+    request.replicaId === CONSUMER && partition.isHighWatermarkBehind
+      ? notAvailable(apiVersion)
+      : ErrorCode.NONE
   switch (timestamp) {
     case Special.latest:
+      if (notYet !== ErrorCode.NONE) return failed(partitionIndex, notYet)
       return found(partitionIndex, -1, visible, tellsEpoch ? partition.leaderEpoch : -1)
     case Special.earliest:
     case Special.earliestLocal: {
@@ -104,9 +113,14 @@ function offsetOf(
     case Special.earliestPendingUpload:
       return found(partitionIndex, -1, -1, -1)
     default:
-      return lookUp(partition, partitionIndex, timestamp, visible, tellsEpoch)
+      return lookUp(partition, partitionIndex, timestamp, visible, { tellsEpoch, notYet })
   }
 }
+
+const notAvailable = (apiVersion: number): ErrorCode =>
+  apiVersion >= FIRST_VERSION_WITH_NOT_AVAILABLE
+    ? ErrorCode.OFFSET_NOT_AVAILABLE
+    : ErrorCode.LEADER_NOT_AVAILABLE
 
 /** Exclusive. Debugging consumers (replica id -2) see the log as a replica does. */
 function visibleEnd({ replicaId, isolationLevel }: ListOffsetsRequest, partition: Partition) {
@@ -119,7 +133,7 @@ async function lookUp(
   partitionIndex: number,
   timestamp: number,
   visible: number,
-  tellsEpoch: boolean,
+  { tellsEpoch, notYet }: { tellsEpoch: boolean; notYet: ErrorCode },
 ): Promise<PartitionAnswer> {
   try {
     const place =
@@ -127,6 +141,7 @@ async function lookUp(
         ? await partition.offsetOfMaxTimestamp()
         : await partition.offsetForTimestamp(timestamp, visible)
     if (place === undefined || place.offset < 0 || place.offset >= visible) {
+      if (notYet !== ErrorCode.NONE) return failed(partitionIndex, notYet)
       return found(partitionIndex, -1, -1, -1)
     }
     return found(partitionIndex, place.timestamp, place.offset, tellsEpoch ? place.leaderEpoch : -1)

@@ -5,17 +5,16 @@ import { findPartition, isBroker, leaderEpochError } from '../partition-lookup.t
 
 /**
  * Where a leader epoch ended: clients use it after a failover to see whether what they read was cut away (KIP-320).
- * Not served: brokers (replica id 0 and above), until there is replication.
  */
 export const offsetForLeaderEpochHandler = defineHandler({
   api: offsetForLeaderEpoch,
   versions: '2-4',
   requires: 'CLUSTER_ACTION cluster for brokers, DESCRIBE topic:topics[].topic for clients',
-  serve: ({ replicaId, topics }, { services }) => ({
+  serve: ({ replicaId, topics }, { services, connection }) => ({
     topics: topics.map(({ topic, partitions }) => ({
       topic,
       partitions: partitions.map(({ partition, currentLeaderEpoch, leaderEpoch }) =>
-        isBroker(replicaId)
+        isBroker(replicaId) && replicaId !== connection.brokerId
           ? { partition, errorCode: ErrorCode.TOPIC_AUTHORIZATION_FAILED }
           : endOf(services, topic, partition, currentLeaderEpoch, leaderEpoch),
       ),

@@ -25,6 +25,8 @@ function fill(session: FetchSession | undefined, count: number): FetchSession {
       maxBytes: 1,
       currentLeaderEpoch: -1,
       lastFetchedEpoch: -1,
+      logStartOffset: -1,
+      highWatermark: -1,
     })
   }
   return session
