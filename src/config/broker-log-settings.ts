@@ -15,8 +15,8 @@ import {
 export const logSettings = {
   'alter.config.policy.class.name': className({
     default: null,
-    used: false,
-    about: 'Java class that may refuse changes of settings. Java classes cannot be loaded here.',
+    about:
+      'Java class that may refuse changes of settings. None can be loaded: a name here stops the start.',
   }),
   'auto.create.topics.enable': bool({
     default: true,
@@ -30,8 +30,8 @@ export const logSettings = {
   }),
   'create.topic.policy.class.name': className({
     default: null,
-    used: false,
-    about: 'Java class that may refuse new topics. Java classes cannot be loaded here.',
+    about:
+      'Java class that may refuse new topics. None can be loaded: a name here stops the start.',
   }),
   'log.cleaner.backoff.ms': duration({
     default: 15_000,

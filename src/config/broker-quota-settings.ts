@@ -16,8 +16,7 @@ export const quotaSettings = {
   }),
   'client.quota.callback.class': className({
     default: null,
-    used: false,
-    about: 'Java class that decides quotas.',
+    about: 'Java class that decides quotas. None can be loaded: a name here stops the start.',
   }),
   'controller.quota.window.num': int({
     default: 11,

@@ -198,6 +198,13 @@ const isProtective = (name: string): boolean =>
   name === 'super.users' ||
   name === 'allow.everyone.if.no.acl.found'
 
+/** Classes that say no to clients. Others, such as reporters of metrics, are passed over with a warning. */
+const gateClasses = [
+  'alter.config.policy.class.name',
+  'client.quota.callback.class',
+  'create.topic.policy.class.name',
+] as const
+
 /** What an operator relies on to keep others out is never passed over: without it nothing starts. */
 function checkProtection(config: BrokerConfig): void {
   const refuse = (key: string, value: string, reason: string): LmqError =>
@@ -207,6 +214,13 @@ function checkProtection(config: BrokerConfig): void {
     const reason =
       'authorization (ACLs) is not served yet, everybody could do everything: take the line out to start without'
     throw refuse('authorizer.class.name', authorizer, reason)
+  }
+  for (const key of gateClasses) {
+    const value = config[key]?.trim()
+    if (!value) continue
+    const reason =
+      'Java classes cannot be loaded here, so nothing would be refused or limited by it: take the line out to start without'
+    throw refuse(key, value, reason)
   }
   const protocol = config['security.inter.broker.protocol']
   if (protocol !== 'PLAINTEXT') {

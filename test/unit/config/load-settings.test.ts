@@ -85,7 +85,9 @@ t.test('variables name settings as in Kafka’s image', async (t) => {
   t.equal(config['node.id'], 1)
 })
 
-const refused: [string, SettingSources, { code: string; facts?: object }][] = [
+type Refused = [string, SettingSources, { code: string; facts?: object }]
+
+const refused: Refused[] = [
   [
     'a bad value of a used setting',
     { file: file('log.retention.ms=soon') },
@@ -153,6 +155,16 @@ const refused: [string, SettingSources, { code: string; facts?: object }][] = [
     },
     { code: 'LMQ_CONFIG_INVALID', facts: { key: 'authorizer.class.name' } },
   ],
+  ...['create.topic.policy', 'alter.config.policy', 'client.quota.callback'].map(
+    (gate): Refused => {
+      const key = gate.startsWith('client') ? `${gate}.class` : `${gate}.class.name`
+      return [
+        `a class that would refuse or limit: ${key}`,
+        { file: file(`${key}=org.example.Gate`) },
+        { code: 'LMQ_CONFIG_INVALID', facts: { key } },
+      ]
+    },
+  ),
   [
     'a listener with TLS',
     { file: file('listeners=SSL://:9093\nssl.client.auth=required') },
