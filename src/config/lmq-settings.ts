@@ -1,3 +1,4 @@
+import { consulSettings } from './consul-settings.ts'
 import { bool, bytes, int, LONG_MAX, oneOf, string } from './setting.ts'
 
 /** Settings that Kafka does not have. All start with `lmq.`; an unknown `lmq.` name stops the start. */
@@ -8,8 +9,10 @@ export const lmqSettings = {
       /^[A-Za-z0-9_-]{1,64}$/.test(id)
         ? undefined
         : 'A cluster id is 1 to 64 letters, digits, - or _',
-    about: 'Cluster id that a new data folder gets. Unset: a random one.',
+    about:
+      'Cluster id that a new data folder gets. Unset: a random one; with Consul the one that the first broker chose.',
   }),
+  ...consulSettings,
   'lmq.ephemeral': bool({
     default: false,
     about: 'Keeps the data in a temporary folder that is removed when the broker stops.',
