@@ -189,7 +189,8 @@ export function leadsAnything(image: MetadataImage, brokerId: number): boolean {
 
 /**
  * Takes a broker out of the cluster's memory: it is in sync and eligible nowhere any more, and will have to register
- * anew. Partitions keep it as a replica until they are reassigned.
+ * anew. Partitions keep it as a replica until they are reassigned. One that is alive is refused: Kafka forgets it, too,
+ * and it serves nobody until it is restarted.
  */
 export function decideUnregisterBroker(
   image: MetadataImage,
@@ -201,6 +202,10 @@ export function decideUnregisterBroker(
     const message = `Broker ID ${brokerId} is not currently registered`
     const answer = refuse(ErrorCode.BROKER_ID_NOT_REGISTERED, message)
     return { answer, records: [], effects: [] }
+  }
+  if (isActive(known)) {
+    const message = `Broker ID ${brokerId} is in use: stop it before it is unregistered`
+    return { answer: refuse(ErrorCode.INVALID_REQUEST, message), records: [], effects: [] }
   }
   const { brokerEpoch } = known
   const changes = new PartitionChanges(image, rules, { canLead: only(image, brokerId, false) })

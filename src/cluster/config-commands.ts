@@ -3,7 +3,7 @@ import { ErrorCode } from '../protocol/error-code.ts'
 import type { ConfigRules } from './config-rules.ts'
 import { type Decision, type Outcome, refuse } from './decision.ts'
 import { type MetadataImage, ResourceType } from './metadata-image.ts'
-import type { MetadataRecord } from './metadata-records.ts'
+import type { MetadataRecord, RecordOf } from './metadata-records.ts'
 import { refusalOfTopicName } from './topic-name.ts'
 
 /** IncrementalAlterConfigs' operations. */
@@ -207,7 +207,15 @@ function changeTo(
       `The topic '${resourceName}' does not exist.`,
     )
   }
-  return configRecords(image, resourceType, resourceName, values)
+  const records = configRecords(image, resourceType, resourceName, values)
+  if (resourceType === ResourceType.BROKER && resourceName !== '') {
+    // The controller and every leader must agree on how many members may commit (KIP-966).
+    if (records.some(({ name }) => name === 'min.insync.replicas')) {
+      const message = 'Broker-level min.insync.replicas cannot be altered while ELR is enabled.'
+      return refuse(ErrorCode.INVALID_CONFIG, message)
+    }
+  }
+  return records
 }
 
 function refusalOfResourceName(resourceType: number, resourceName: string): Outcome | undefined {
@@ -234,8 +242,8 @@ export function configRecords(
   resourceType: number,
   resourceName: string,
   values: ReadonlyMap<string, string>,
-): MetadataRecord[] {
-  const records: MetadataRecord[] = []
+): RecordOf<'config'>[] {
+  const records: RecordOf<'config'>[] = []
   const before = image.configs(resourceType, resourceName)
   const resource = { kind: 'config', resourceType, resourceName } as const
   for (const [name, value] of values) {

@@ -43,6 +43,7 @@ import {
   type ReassignmentsAnswer,
   type ReassignmentsCommand,
 } from './reassignment.ts'
+import { PlacementLoads } from './replica-placement.ts'
 import {
   type CreatePartitionsCommand,
   type CreateTopicsCommand,
@@ -70,13 +71,16 @@ export class ControllerMachine {
   readonly #rules: ConfigRules
   /** Names with `.` or `_`: those that would be one name in metrics, by that name. Kept up by `apply`. */
   readonly #collisions = new Map<string, string>()
+  /** Kept up by `apply`. */
+  readonly #loads = new PlacementLoads()
 
   /** @param image all that is committed; it belongs to this machine from here on */
   constructor(rules: ConfigRules, image = new MetadataImage()) {
     this.#rules = rules
     this.image = image
-    for (const name of image.topics.keys()) {
+    for (const { name, partitions } of image.topics.values()) {
       if (hasCollisionCharacters(name)) this.#collisions.set(collisionForm(name), name)
+      for (const { replicas } of partitions) this.#loads.add(replicas)
     }
   }
 
@@ -89,7 +93,21 @@ export class ControllerMachine {
         this.#collisions.delete(collisionForm(name))
       }
     }
+    this.#noteLoads(record)
     this.image.apply(record, new MetadataDelta())
+  }
+
+  /** Before the image has the record. */
+  #noteLoads(record: MetadataRecord): void {
+    if (record.kind !== 'partition' && record.kind !== 'removeTopic') return
+    const partitions = this.image.topicById(record.topicId)?.partitions ?? []
+    if (record.kind === 'removeTopic') {
+      for (const { replicas } of partitions) this.#loads.remove(replicas)
+      return
+    }
+    const before = partitions[record.partitionIndex]
+    if (before) this.#loads.remove(before.replicas)
+    this.#loads.add(record.replicas)
   }
 
   /**
@@ -121,7 +139,7 @@ export class ControllerMachine {
   }
 
   createTopics(command: CreateTopicsCommand): Decision<TopicCreation[]> {
-    return decideCreateTopics(this.image, this.#rules, this.#collisions, command)
+    return decideCreateTopics(this.image, this.#rules, this.#collisions, this.#loads, command)
   }
 
   deleteTopics(command: DeleteTopicsCommand): Decision<TopicDeletion[]> {
@@ -129,7 +147,7 @@ export class ControllerMachine {
   }
 
   createPartitions(command: CreatePartitionsCommand): Decision<PartitionsCreation[]> {
-    return decideCreatePartitions(this.image, command)
+    return decideCreatePartitions(this.image, this.#loads, command)
   }
 
   alterConfigs(

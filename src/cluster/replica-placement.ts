@@ -11,19 +11,72 @@ export type Placement =
   | { readonly replicas: readonly (readonly number[])[]; readonly refusal?: undefined }
   | { readonly refusal: string }
 
+/** What brokers carry already, by replica lists: who is to lead, and who follows whom. */
+export class PlacementLoads {
+  /** By broker: partitions of which it is the first replica. */
+  readonly #leaders = new Map<number, number>()
+  /** By broker: partitions of which it is a replica. */
+  readonly #replicas = new Map<number, number>()
+  /** By leader, then follower: partitions of which they are the first two replicas. */
+  readonly #pairs = new Map<number, Map<number, number>>()
+
+  add(replicas: readonly number[], times = 1): void {
+    const [leader, follower] = replicas
+    if (leader === undefined) return
+    raise(this.#leaders, leader, times)
+    for (const replica of replicas) raise(this.#replicas, replica, times)
+    if (follower === undefined) return
+    let pairs = this.#pairs.get(leader)
+    if (!pairs) {
+      pairs = new Map()
+      this.#pairs.set(leader, pairs)
+    }
+    raise(pairs, follower, times)
+  }
+
+  remove(replicas: readonly number[]): void {
+    this.add(replicas, -1)
+  }
+
+  copy(): PlacementLoads {
+    const copy = new PlacementLoads()
+    for (const [brokerId, count] of this.#leaders) copy.#leaders.set(brokerId, count)
+    for (const [brokerId, count] of this.#replicas) copy.#replicas.set(brokerId, count)
+    for (const [leader, pairs] of this.#pairs) copy.#pairs.set(leader, new Map(pairs))
+    return copy
+  }
+
+  leaders(brokerId: number): number {
+    return this.#leaders.get(brokerId) ?? 0
+  }
+
+  replicas(brokerId: number): number {
+    return this.#replicas.get(brokerId) ?? 0
+  }
+
+  pairs(leader: number, follower: number): number {
+    return this.#pairs.get(leader)?.get(follower) ?? 0
+  }
+}
+
+const raise = (counts: Map<number, number>, brokerId: number, by: number): void => {
+  counts.set(brokerId, (counts.get(brokerId) ?? 0) + by)
+}
+
 /**
- * Chooses replicas for new partitions; the first of each list is to lead. Leaders go round all brokers, racks in turn;
- * followers come from other domains as long as there are any, and shift with every round, so that the partitions of a
- * dead leader spread over all others.
+ * Chooses replicas for new partitions; the first of each list is to lead. Leaders go round all brokers, racks in turn,
+ * so that each topic is spread evenly by itself; the round begins where there is least to do, so that many small topics
+ * are even, too. Followers come from other domains as long as there are any, first those that follow this leader least,
+ * so that what a dead leader led spreads over all others.
  *
- * @param start where the round begins: pass how many partitions there are already, then topics follow each other evenly
+ * @param loads what there is already; the new partitions are added
  * @returns one list per partition, without repeats; or why it cannot be done, in Kafka's words (StripedReplicaPlacer)
  */
 export function placeReplicas(
   brokers: readonly PlacementBroker[],
   partitions: number,
   replicationFactor: number,
-  start: number,
+  loads: PlacementLoads,
 ): Placement {
   if (replicationFactor > brokers.length) {
     return {
@@ -34,10 +87,14 @@ export function placeReplicas(
   }
   const leaders = acrossDomains(brokers.filter(({ fenced }) => !fenced))
   if (leaders.length === 0) return { refusal: 'All brokers are currently fenced.' }
-  const fenced = acrossDomains(brokers.filter((broker) => broker.fenced))
+  const fenced = brokers.filter((broker) => broker.fenced)
+  const start = leastLed(leaders, loads)
   const replicas: number[][] = []
   for (let index = 0; index < partitions; index++) {
-    replicas.push(replicasOf(leaders, fenced, replicationFactor, start + index))
+    const leader = leaders[(start + index) % leaders.length] as PlacementBroker
+    const chosen = withFollowers(leader, leaders, fenced, replicationFactor, loads)
+    loads.add(chosen)
+    replicas.push(chosen)
   }
   return { replicas }
 }
@@ -61,35 +118,62 @@ function acrossDomains(brokers: readonly PlacementBroker[]): PlacementBroker[] {
   return inTurn
 }
 
-function replicasOf(
-  leaders: readonly PlacementBroker[],
+function leastLed(brokers: readonly PlacementBroker[], loads: PlacementLoads): number {
+  let least = 0
+  for (const [at, { brokerId }] of brokers.entries()) {
+    const best = (brokers[least] as PlacementBroker).brokerId
+    const byLeaders = loads.leaders(brokerId) - loads.leaders(best)
+    if ((byLeaders || loads.replicas(brokerId) - loads.replicas(best)) < 0) least = at
+  }
+  return least
+}
+
+function withFollowers(
+  { brokerId: leader, failureDomain }: PlacementBroker,
+  live: readonly PlacementBroker[],
   fenced: readonly PlacementBroker[],
   replicationFactor: number,
-  at: number,
+  loads: PlacementLoads,
 ): number[] {
-  const count = leaders.length
-  const leader = leaders[at % count] as PlacementBroker
-  const chosen = [leader.brokerId]
-  if (chosen.length === replicationFactor) return chosen
-  const domains = new Set([leader.failureDomain])
-  // Followers begin one further after each round over all leaders.
-  const others: PlacementBroker[] = []
-  const shift = count > 1 ? Math.floor(at / count) % (count - 1) : 0
-  for (let step = 0; step < count - 1; step++) {
-    others.push(
-      leaders[((at % count) + 1 + ((shift + step) % (count - 1))) % count] as PlacementBroker,
-    )
-  }
-  const candidates = [...others, ...fenced]
-  for (const { brokerId, failureDomain } of candidates) {
-    if (chosen.length === replicationFactor) return chosen
-    if (domains.has(failureDomain)) continue
-    domains.add(failureDomain)
-    chosen.push(brokerId)
-  }
-  for (const { brokerId } of candidates) {
-    if (chosen.length === replicationFactor) break
-    if (!chosen.includes(brokerId)) chosen.push(brokerId)
+  const chosen = [leader]
+  const domains = new Set([failureDomain])
+  while (chosen.length < replicationFactor) {
+    const isFree = (broker: PlacementBroker) => !chosen.includes(broker.brokerId)
+    const isApart = (broker: PlacementBroker) => !domains.has(broker.failureDomain)
+    const isFirst = chosen.length === 1
+    const next =
+      lightest(live.filter(isApart), leader, isFirst, loads) ??
+      lightest(fenced.filter(isApart), leader, isFirst, loads) ??
+      lightest(live.filter(isFree), leader, isFirst, loads) ??
+      lightest(fenced.filter(isFree), leader, isFirst, loads)
+    if (!next) break
+    chosen.push(next.brokerId)
+    domains.add(next.failureDomain)
   }
   return chosen
+}
+
+/** @param isFirst the follower that leads when the leader dies: then it counts first how often it follows this one */
+function lightest(
+  brokers: readonly PlacementBroker[],
+  leader: number,
+  isFirst: boolean,
+  loads: PlacementLoads,
+): PlacementBroker | undefined {
+  let best: PlacementBroker | undefined
+  for (const broker of brokers) {
+    if (!best || weigh(broker, best, leader, isFirst, loads) < 0) best = broker
+  }
+  return best
+}
+
+function weigh(
+  { brokerId: a }: PlacementBroker,
+  { brokerId: b }: PlacementBroker,
+  leader: number,
+  isFirst: boolean,
+  loads: PlacementLoads,
+): number {
+  const byPairs = isFirst ? loads.pairs(leader, a) - loads.pairs(leader, b) : 0
+  return byPairs || loads.replicas(a) - loads.replicas(b)
 }

@@ -3,9 +3,10 @@ import { ZERO_UUID } from '../protocol/uuid.ts'
 import { configRecords } from './config-commands.ts'
 import type { ConfigRules } from './config-rules.ts'
 import { type ControllerEffect, type Decision, type Outcome, refuse } from './decision.ts'
-import { type BrokerImage, type MetadataImage, ResourceType } from './metadata-image.ts'
+import { type MetadataImage, ResourceType } from './metadata-image.ts'
 import type { MetadataRecord } from './metadata-records.ts'
-import { placeReplicas } from './replica-placement.ts'
+import { isActive } from './partition-changes.ts'
+import { type PlacementLoads, placeReplicas } from './replica-placement.ts'
 import type { TopicImage } from './topic-image.ts'
 import {
   CLUSTER_METADATA_TOPIC,
@@ -63,13 +64,16 @@ const refusedCreation = (name: string, outcome: Outcome): TopicCreation => ({
  * Makes topics. Each succeeds or fails alone; topics that come twice fail once, at the end, as in Kafka.
  *
  * @param collisions of the names that have `.` or `_`: one name for each `collisionForm`
+ * @param loads what brokers carry
  */
 export function decideCreateTopics(
   image: MetadataImage,
   rules: ConfigRules,
   collisions: ReadonlyMap<string, string>,
+  loads: PlacementLoads,
   command: CreateTopicsCommand,
 ): Decision<TopicCreation[]> {
+  const planned = loads.copy()
   const { topics, topicIds, defaults, validateOnly } = command
   let wanted = 0
   for (const topic of topics) wanted += wantedPartitions(topic, defaults.numPartitions)
@@ -79,7 +83,6 @@ export function decideCreateTopics(
   const records: MetadataRecord[] = []
   const effects: ControllerEffect[] = []
   const answer: TopicCreation[] = []
-  let start = image.partitionCount
   for (const [at, topic] of topics.entries()) {
     if (repeated.has(topic.name) || topic.name === CLUSTER_METADATA_TOPIC) continue
     if (tooMany) {
@@ -88,7 +91,7 @@ export function decideCreateTopics(
       continue
     }
     const topicId = topicIds[at] as string
-    const decided = decideOne(image, rules, collisions, topic, defaults, start)
+    const decided = decideOne(image, rules, collisions, planned, topic, defaults)
     if ('errorCode' in decided) {
       answer.push(refusedCreation(topic.name, decided))
       continue
@@ -104,7 +107,6 @@ export function decideCreateTopics(
       configs,
     })
     if (validateOnly) continue
-    start += replicas.length
     records.push({ kind: 'topic', name: topic.name, topicId })
     records.push(...configRecords(image, ResourceType.TOPIC, topic.name, configs))
     records.push(...partitionRecords(image, topicId, 0, replicas))
@@ -155,9 +157,9 @@ function decideOne(
   image: MetadataImage,
   rules: ConfigRules,
   collisions: ReadonlyMap<string, string>,
+  loads: PlacementLoads,
   topic: NewTopic,
   defaults: CreateTopicsCommand['defaults'],
-  start: number,
 ): TopicPlan | Outcome {
   const { name } = topic
   if (image.topics.has(name)) {
@@ -185,7 +187,7 @@ function decideOne(
   const placed =
     topic.assignments.length > 0
       ? manualReplicas(image, topic)
-      : automaticReplicas(image, topic, defaults, start)
+      : automaticReplicas(image, loads, topic, defaults)
   return 'errorCode' in placed ? placed : { replicas: placed, configs }
 }
 
@@ -193,9 +195,9 @@ type Replicas = readonly (readonly number[])[]
 
 function automaticReplicas(
   image: MetadataImage,
+  loads: PlacementLoads,
   topic: NewTopic,
   defaults: CreateTopicsCommand['defaults'],
-  start: number,
 ): Replicas | Outcome {
   const { numPartitions, replicationFactor } = topic
   if (replicationFactor < -1 || replicationFactor === 0) {
@@ -212,16 +214,16 @@ function automaticReplicas(
   }
   const partitions = numPartitions === -1 ? defaults.numPartitions : numPartitions
   const factor = replicationFactor === -1 ? defaults.replicationFactor : replicationFactor
-  return placed(image, partitions, factor, start)
+  return placed(image, partitions, factor, loads)
 }
 
 function placed(
   image: MetadataImage,
   partitions: number,
   replicationFactor: number,
-  start: number,
+  loads: PlacementLoads,
 ): Replicas | Outcome {
-  const placement = placeReplicas(placementBrokers(image), partitions, replicationFactor, start)
+  const placement = placeReplicas(placementBrokers(image), partitions, replicationFactor, loads)
   if (placement.refusal === undefined) return placement.replicas
   return refuse(
     ErrorCode.INVALID_REPLICATION_FACTOR,
@@ -229,10 +231,7 @@ function placed(
   )
 }
 
-const isActive = (broker: BrokerImage | undefined): boolean =>
-  broker !== undefined && !broker.fenced && !broker.inControlledShutdown
-
-function placementBrokers(image: MetadataImage) {
+export function placementBrokers(image: MetadataImage) {
   return [...image.brokers.values()].map((broker) => ({
     brokerId: broker.brokerId,
     fenced: !isActive(broker),
@@ -354,8 +353,10 @@ export type PartitionsCreation = Outcome & { readonly name: string }
 /** Adds partitions to topics. */
 export function decideCreatePartitions(
   image: MetadataImage,
+  loads: PlacementLoads,
   command: CreatePartitionsCommand,
 ): Decision<PartitionsCreation[]> {
+  const planned = loads.copy()
   const repeated = repeatedNames(command.topics)
   const records: MetadataRecord[] = []
   const effects: ControllerEffect[] = []
@@ -368,21 +369,19 @@ export function decideCreatePartitions(
     wanted += Math.max(0, count - (image.topics.get(name)?.partitions.length ?? 0))
   }
   const tooMany = wanted > MAX_PARTITIONS_PER_REQUEST
-  let start = image.partitionCount
   for (const more of command.topics) {
     const { name, count } = more
     if (repeated.has(name)) continue
     const topic = image.topics.get(name)
     const decided = tooMany
       ? refuse(ErrorCode.POLICY_VIOLATION, TOO_MANY_PARTITIONS)
-      : decideMore(image, topic, more, start)
+      : decideMore(image, planned, topic, more)
     if ('errorCode' in decided) {
       answer.push({ ...decided, name })
       continue
     }
     answer.push({ errorCode: ErrorCode.NONE, errorMessage: null, name })
     if (command.validateOnly || !topic) continue
-    start += decided.length
     records.push(...partitionRecords(image, topic.topicId, topic.partitions.length, decided))
     const facts = { topic: name, partitions: count, before: topic.partitions.length }
     effects.push({ kind: 'log', facts, message: 'partitions added' })
@@ -392,9 +391,9 @@ export function decideCreatePartitions(
 
 function decideMore(
   image: MetadataImage,
+  loads: PlacementLoads,
   topic: TopicImage | undefined,
   { name, count, assignments }: MorePartitions,
-  start: number,
 ): Replicas | Outcome {
   if (!topic) return refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, null)
   const before = topic.partitions.length
@@ -407,7 +406,7 @@ function decideMore(
   }
   const more = count - before
   const replicationFactor = topic.partitions[0]?.replicas.length ?? 1
-  if (assignments === null) return placed(image, more, replicationFactor, start)
+  if (assignments === null) return placed(image, more, replicationFactor, loads)
   if (assignments.length !== more) {
     const message = `Attempted to add ${more} additional partition(s), but only ${assignments.length} assignment(s) were specified.`
     return refuse(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)

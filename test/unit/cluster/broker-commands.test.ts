@@ -154,6 +154,8 @@ t.test('nobody is eligible any more when fewer members may commit', async (t) =>
   machine.alterIsr('a', [1, 2])
   machine.change(2, { fenced: true })
   t.match(machine.image.partition('a', 0), { isr: [1], elr: [2] }, "the cluster's default counts")
+  // Else the controller and this broker would not agree on who may commit.
+  t.match(machine.alter(4, '1', ['min.insync.replicas', 0, '1']), /INVALID_CONFIG Broker-level/)
 })
 
 t.test('a controlled shutdown hands everything over', async (t) => {
@@ -176,6 +178,7 @@ t.test('an unregistered broker is in sync nowhere', async (t) => {
   t.match(machine.image.partition('a', 0), { leader: 2, isr: [2], elr: [1] })
   const unregister = (brokerId: number) =>
     machine.run(machine.machine.unregisterBroker(brokerId)).errorCode
+  t.equal(errorName(unregister(2)), 'INVALID_REQUEST', 'it is alive')
   t.equal(errorName(unregister(1)), 'NONE')
   t.match(machine.image.partition('a', 0), { leader: 2, replicas: [1, 2], isr: [2], elr: [] })
   t.equal(errorName(unregister(1)), 'BROKER_ID_NOT_REGISTERED')

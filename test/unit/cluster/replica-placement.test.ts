@@ -1,6 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type PlacementBroker, placeReplicas } from '../../../src/cluster/replica-placement.ts'
+import {
+  type PlacementBroker,
+  PlacementLoads,
+  placeReplicas,
+} from '../../../src/cluster/replica-placement.ts'
 
 const brokersOf = (domains: readonly string[]): PlacementBroker[] =>
   domains.map((failureDomain, at) => ({ brokerId: at + 1, fenced: false, failureDomain }))
@@ -9,9 +13,9 @@ const placed = (
   brokers: readonly PlacementBroker[],
   partitions: number,
   factor: number,
-  start = 0,
+  loads = new PlacementLoads(),
 ) => {
-  const placement = placeReplicas(brokers, partitions, factor, start)
+  const placement = placeReplicas(brokers, partitions, factor, loads)
   if (placement.refusal !== undefined) throw new Error(placement.refusal)
   return placement.replicas
 }
@@ -24,13 +28,15 @@ t.test('replicas differ, leaders are even, domains are used as far as they go', 
     domains: fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 9 }),
     partitions: fc.integer({ min: 1, max: 60 }),
     factor: fc.integer({ min: 1, max: 5 }),
-    start: fc.integer({ min: 0, max: 1_000 }),
+    before: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 10 }),
   })
   fc.assert(
-    fc.property(cluster, ({ domains, partitions, factor, start }) => {
+    fc.property(cluster, ({ domains, partitions, factor, before }) => {
       const brokers = brokersOf(domains)
       fc.pre(factor <= brokers.length)
-      const replicas = placed(brokers, partitions, factor, start)
+      const loads = new PlacementLoads()
+      for (const count of before) placed(brokers, count, 1, loads)
+      const replicas = placed(brokers, partitions, factor, loads)
       const domainOf = (id: number) => brokers[id - 1]?.failureDomain
       const reachable = Math.min(factor, new Set(domains).size)
       const leaders = counts(
@@ -48,13 +54,59 @@ t.test('replicas differ, leaders are even, domains are used as far as they go', 
   )
 })
 
+t.test('leaders, replicas and heirs stay even over many topics that come and go', async () => {
+  const step = fc.record({
+    partitions: fc.integer({ min: 1, max: 7 }),
+    factor: fc.integer({ min: 1, max: 3 }),
+    drops: fc.nat({ max: 3 }),
+  })
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 2, max: 6 }),
+      fc.array(step, { minLength: 50, maxLength: 100, size: 'max' }),
+      (count, steps) => {
+        const brokers = brokersOf(Array.from({ length: count }, (_, at) => `host ${at}`))
+        const loads = new PlacementLoads()
+        const topics: (readonly (readonly number[])[])[] = []
+        for (const { partitions, factor, drops } of steps) {
+          const topic = placed(brokers, partitions, Math.min(factor, count), loads)
+          if (drops > 0) topics.push(topic)
+          else for (const replicas of topic) loads.remove(replicas)
+        }
+        const all = topics.flat()
+        const leaders = counts(
+          all.map((list) => list[0] as number),
+          brokers,
+        )
+        const replicas = counts(all.flat(), brokers)
+        const spread = (list: number[]) => Math.max(...list) - Math.min(...list)
+        for (const { brokerId } of brokers) {
+          if (loads.leaders(brokerId) !== leaders[brokerId - 1]) throw new Error('leaders counted')
+          if (loads.replicas(brokerId) !== replicas[brokerId - 1])
+            throw new Error('replicas counted')
+        }
+        return spread(leaders) <= 3 && spread(replicas) <= Math.max(6, all.length / 20)
+      },
+    ),
+    { numRuns: 100 },
+  )
+})
+
 t.test('many small topics spread as one large one does', async (t) => {
   const brokers = brokersOf(['a', 'b', 'c'])
-  const leaders: number[] = []
-  for (let start = 0; start < 300; start++) {
-    leaders.push(placed(brokers, 1, 2, start)[0]?.[0] as number)
+  const loads = new PlacementLoads()
+  const lists: (readonly number[])[] = []
+  for (let topic = 0; topic < 300; topic++) lists.push(...placed(brokers, 1, 2, loads))
+  for (const role of [0, 1]) {
+    const ids = lists.map((list) => list[role] as number)
+    t.strictSame(counts(ids, brokers), [100, 100, 100])
   }
-  t.strictSame(counts(leaders, brokers), [100, 100, 100])
+})
+
+t.test('three partitions with two replicas on three brokers', async (t) => {
+  const brokers = brokersOf(['a', 'b', 'c'])
+  const lists = placed(brokers, 3, 2)
+  t.strictSame(counts(lists.flat(), brokers), [2, 2, 2])
 })
 
 t.test('followers of one leader are spread over the others', async (t) => {
@@ -79,9 +131,12 @@ t.test('fenced brokers never lead and follow last', async (t) => {
 
 t.test('refusals', async (t) => {
   t.match(
-    placeReplicas(brokersOf(['a']), 1, 2, 0).refusal,
+    placeReplicas(brokersOf(['a']), 1, 2, new PlacementLoads()).refusal,
     /replication factor of 2 cannot be reached/,
   )
   const fenced = brokersOf(['a']).map((broker) => ({ ...broker, fenced: true }))
-  t.equal(placeReplicas(fenced, 1, 1, 0).refusal, 'All brokers are currently fenced.')
+  t.equal(
+    placeReplicas(fenced, 1, 1, new PlacementLoads()).refusal,
+    'All brokers are currently fenced.',
+  )
 })
