@@ -463,7 +463,14 @@ async function openListeners(
     outbox: new Outbox(io.timers),
     requestMemory: services.requestMemory,
     answerMemory: services.answerMemory,
-    limits: new ConnectionLimits(() => loaded.config),
+    limits: new ConnectionLimits({
+      config: () => loaded.config,
+      ofListener: (name, setting) => services.settings.ofListener(name, setting),
+      protectedListener:
+        loaded.listenersPlan.listeners.length > 1
+          ? loaded.listenersPlan.interBrokerListener
+          : undefined,
+    }),
     nextConnectionId: () => ++connections,
   }
   const listeners: Listener[] = []

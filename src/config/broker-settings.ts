@@ -7,6 +7,9 @@ import { type BrokerConfig, brokerSettings, withoutListenerPrefix } from './brok
 
 export type Texts = ReadonlyMap<string, string>
 
+/** Settings that act for a listener when they are given for one. */
+export type ListenerSettingName = 'max.connections' | 'max.connection.creation.rate'
+
 export class BrokerSettings {
   /** The values in force. The same object for the broker's whole life; dynamic changes show in it. */
   readonly config: BrokerConfig
@@ -57,6 +60,17 @@ export class BrokerSettings {
   /** Whether anybody gave a value, at start or since. */
   isSet(name: string): boolean {
     return this.static.has(name) || this.#dynamicBroker.has(name) || this.#dynamicDefault.has(name)
+  }
+
+  /** A number that was given for one listener: `listener.name.<listener>.<setting>`. Undefined when nobody did. */
+  ofListener(listenerName: string, setting: ListenerSettingName): number | undefined {
+    const name = `listener.name.${listenerName.toLowerCase()}.${setting}`
+    for (const texts of [this.#dynamicBroker, this.#dynamicDefault, this.static]) {
+      const text = texts.get(name)
+      const reading = text === undefined ? undefined : brokerSettings.get(setting).read(name, text)
+      if (reading && reading.refusal === undefined) return Number(reading.value)
+    }
+    return undefined
   }
 
   #recompute(): Set<string> {

@@ -14,6 +14,7 @@ const ENDING_MS = 5_000
 /** While others wait for memory, a connection that holds some must make progress within this time. */
 const STALLED_MS = 15_000
 const MAX_SWEEP_MS = 5_000
+const WAIT = { verdict: 'wait' } as const
 
 export type ListenerOptions = {
   /** As in `listeners`: PLAINTEXT, INTERNAL ... */
@@ -46,6 +47,8 @@ export class Listener {
   readonly #around: ListenerSurroundings
   readonly #connections = new Set<Connection>()
   readonly #starting = new Set<Timer>()
+  /** Accepted, but beyond `max.connections`: nothing of them is read until a slot is free. Oldest first. */
+  readonly #waiting = new Set<Connection>()
   readonly #log: RateLimitedLog
   readonly #surroundings: ConnectionSurroundings
   #server: Server | undefined
@@ -88,6 +91,7 @@ export class Listener {
    */
   static async open(options: ListenerOptions, around: ListenerSurroundings): Promise<Listener> {
     const listener = new Listener(options.name, around)
+    around.limits.add(listener)
     const { io, config } = around.services
     const { host, port } = options
     const backlog = Math.max(511, config['socket.listen.backlog.size'])
@@ -122,6 +126,8 @@ export class Listener {
     this.#sweep?.cancel()
     for (const timer of this.#starting) timer.cancel()
     this.#starting.clear()
+    this.#around.limits.remove(this)
+    for (const connection of [...this.#waiting]) connection.destroy()
     const freed = this.#server?.close()
     const { timers } = this.#around.services.io
     if (this.#connections.size > 0) {
@@ -148,14 +154,14 @@ export class Listener {
     }
     const { services, limits } = this.#around
     const address = plainAddress(socket.remoteAddress)
-    const admission = limits.admit(address, services.io.monotonic.nowMs())
+    const admission = this.#waiting.size > 0 ? WAIT : limits.admit(this.name, address, this.#nowMs)
     if (admission.verdict === 'refuse') {
-      this.metrics.connectionsRefused++
-      this.#log.warn(
-        admission.limit,
-        { remoteAddress: address, limit: admission.limit },
-        'refused a connection: raise the limit, or find out why so many connect',
-      )
+      this.#refuse(address, admission.limit)
+      socket.destroy()
+      return
+    }
+    if (admission.verdict === 'wait' && this.#waiting.size >= this.#mostWaiting) {
+      this.#refuse(address, 'max.connections')
       socket.destroy()
       return
     }
@@ -165,26 +171,85 @@ export class Listener {
       socket,
       this.#surroundings,
     )
+    this.#sweep ??= this.#scheduleSweep()
+    if (admission.verdict === 'serve') {
+      this.#take(connection, admission.delayMs)
+      return
+    }
+    this.#waiting.add(connection)
+    services.logger.debug({ listener: this.name, address }, 'a connection waits for a slot')
+  }
+
+  get #nowMs(): number {
+    return this.#around.services.io.monotonic.nowMs()
+  }
+
+  /** As many as the system would have kept waiting. */
+  get #mostWaiting(): number {
+    return this.#around.services.config['socket.listen.backlog.size']
+  }
+
+  #refuse(address: string, limit: string): void {
+    this.metrics.connectionsRefused++
+    this.#log.warn(
+      limit,
+      { remoteAddress: address, limit },
+      'refused a connection: raise the limit, or find out why so many connect',
+    )
+  }
+
+  #take(connection: Connection, delayMs: number): void {
     this.#connections.add(connection)
     this.metrics.connectionsOpened++
-    this.#sweep ??= this.#scheduleSweep()
     if (!this.#serving) return
-    if (admission.delayMs === 0) {
+    if (delayMs === 0) {
       connection.start()
       return
     }
-    const timer = services.io.timers.schedule(admission.delayMs, () => {
+    const timer = this.#around.services.io.timers.schedule(delayMs, () => {
       this.#starting.delete(timer)
       connection.start()
     })
     this.#starting.add(timer)
   }
 
+  admitWaiting(): void {
+    for (const connection of this.#waiting) {
+      const { remoteAddress } = connection
+      const admission = this.#around.limits.admit(this.name, remoteAddress, this.#nowMs)
+      if (admission.verdict === 'wait') return
+      this.#waiting.delete(connection)
+      if (admission.verdict === 'serve') this.#take(connection, admission.delayMs)
+      else {
+        this.#refuse(remoteAddress, admission.limit)
+        connection.destroy()
+      }
+    }
+  }
+
+  get quietestMs(): number | undefined {
+    return this.#quietest?.lastActiveMs
+  }
+
+  endQuietest(): void {
+    this.#quietest?.finish()
+  }
+
+  get #quietest(): Connection | undefined {
+    let quietest: Connection | undefined
+    for (const connection of this.#connections) {
+      if (connection.closed) continue
+      if (!quietest || connection.lastActiveMs < quietest.lastActiveMs) quietest = connection
+    }
+    return quietest
+  }
+
   #closed(connection: Connection): void {
+    this.#waiting.delete(connection)
     if (!this.#connections.delete(connection)) return
     this.metrics.connectionsClosed++
-    this.#around.limits.release(connection.remoteAddress)
-    if (this.#connections.size > 0) return
+    this.#around.limits.release(this.name, connection.remoteAddress)
+    if (this.#connections.size + this.#waiting.size > 0) return
     this.#sweep?.cancel()
     this.#sweep = undefined
     this.#allGone?.()
@@ -205,6 +270,8 @@ export class Listener {
 
   #sweepConnections(nowMs: number, idleMs: number): void {
     const { requestMemory, answerMemory } = this.#around
+    // The limit may have been raised.
+    this.admitWaiting()
     const shortOfMemory = requestMemory.waiting + answerMemory.waiting > 0
     for (const connection of [...this.#connections]) {
       const quietMs = nowMs - connection.lastActiveMs

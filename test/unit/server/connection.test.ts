@@ -1,13 +1,16 @@
 // Goal: what a peer can do to a connection, seen from the socket: order, halves, garbage, limits, memory.
 // Method: the real listener over TCP with handlers that the test holds in its hand.
+
 import t from 'tap'
 import { LmqError } from '../../../src/base/errors.ts'
+import { brokerConfigOf } from '../../../src/config/broker-config.ts'
 import { produce } from '../../../src/protocol/apis/00-produce.ts'
 import { metadata } from '../../../src/protocol/apis/03-metadata.ts'
 import { heartbeat } from '../../../src/protocol/apis/12-heartbeat.ts'
 import { apiVersions } from '../../../src/protocol/apis/18-api-versions.ts'
 import type { ResponseInput } from '../../../src/protocol/schema.ts'
 import { ApiTable } from '../../../src/server/api-table.ts'
+import { ConnectionLimits } from '../../../src/server/connection-limits.ts'
 import { defineDirectHandler, defineHandler, type Reply } from '../../../src/server/handler.ts'
 import { apiVersionsHandler } from '../../../src/server/handlers/18-api-versions.ts'
 import { RawClient } from './raw-client.ts'
@@ -253,6 +256,86 @@ t.test('connections are limited in total, per address and by exception', async (
   fourth.socket.write(metadataFrame(1))
   await fourth.next()
   second.close()
+})
+
+t.test('a connection beyond max.connections waits for a slot', async (t) => {
+  const { handler } = countingMetadata()
+  const { connect, listener } = await openTestListener(t, [handler], {
+    settings: { 'max.connections': '1', 'socket.listen.backlog.size': '2' },
+  })
+  const first = await connect()
+  first.socket.write(metadataFrame(1))
+  await first.next()
+  const second = await connect()
+  second.socket.write(metadataFrame(2))
+  const third = await connect()
+  third.socket.write(metadataFrame(3))
+  const fourth = await connect()
+  await fourth.end()
+  t.equal(listener.metrics.connectionsRefused, 1, 'as many wait as the backlog says')
+  t.equal(second.framesReady + third.framesReady, 0)
+  t.equal(listener.connectionCount, 1)
+  first.close()
+  await second.next()
+  t.equal(third.framesReady, 0)
+  second.close()
+  await third.next()
+})
+
+t.test('limits of one listener, and room on the one of the brokers', (t) => {
+  const config = brokerConfigOf({ 'max.connections': '3' })
+  const own = new Map([['EXTERNAL', 1]])
+  const limits = new ConnectionLimits({
+    config: () => config,
+    ofListener: (name, setting) => (setting === 'max.connections' ? own.get(name) : undefined),
+    protectedListener: 'BROKERS',
+  })
+  const ended: string[] = []
+  const freed: string[] = []
+  const add = (name: string, quietestMs: number) =>
+    limits.add({
+      name,
+      quietestMs,
+      admitWaiting: () => void freed.push(name),
+      endQuietest: () => void ended.push(name),
+    })
+  add('BROKERS', 1)
+  add('EXTERNAL', 5)
+  add('INTERNAL', 3)
+  const verdict = (listener: string) => limits.admit(listener, '127.0.0.1', 0).verdict
+  t.equal(verdict('EXTERNAL'), 'serve')
+  t.equal(verdict('EXTERNAL'), 'wait', 'its own limit')
+  t.equal(verdict('INTERNAL'), 'serve')
+  t.equal(verdict('INTERNAL'), 'serve')
+  t.equal(verdict('INTERNAL'), 'wait', "the broker's limit")
+  t.same(ended, [])
+  t.equal(verdict('BROKERS'), 'serve', 'brokers are served beyond it')
+  t.same(ended, ['INTERNAL'], 'for which the least recently used one of the others ends')
+  limits.release('INTERNAL', '127.0.0.1')
+  t.same(freed, ['BROKERS', 'EXTERNAL', 'INTERNAL'])
+  t.equal(verdict('INTERNAL'), 'wait')
+  limits.release('BROKERS', '127.0.0.1')
+  t.equal(verdict('INTERNAL'), 'serve')
+  t.end()
+})
+
+t.test('new connections are spaced, on one listener and on all', (t) => {
+  const config = brokerConfigOf({ 'max.connection.creation.rate': '10' })
+  const limits = new ConnectionLimits({
+    config: () => config,
+    ofListener: (name, setting) =>
+      setting === 'max.connection.creation.rate' && name === 'SLOW' ? 2 : undefined,
+    protectedListener: 'BROKERS',
+  })
+  const delays = (listener: string, count: number) =>
+    Array.from({ length: count }, () => {
+      const admission = limits.admit(listener, '127.0.0.1', 5_000)
+      return admission.verdict === 'serve' ? admission.delayMs : -1
+    })
+  t.same(delays('SLOW', 4), [0, 0, 0, 500])
+  t.same(delays('FAST', 8), [0, 0, 0, 0, 0, 0, 0, 100])
+  t.same(delays('BROKERS', 20), Array(20).fill(0))
+  t.end()
 })
 
 t.test('idle connections end, those with a request at work stay', async (t) => {

@@ -49,7 +49,7 @@ export async function openTestListener(
       outbox: new Outbox(io.timers),
       requestMemory,
       answerMemory,
-      limits: new ConnectionLimits(() => config),
+      limits: new ConnectionLimits({ config: () => config }),
       nextConnectionId: () => ++connections,
     },
   )
