@@ -52,7 +52,7 @@ export type ReplicaPeers = {
   /** Monotonic. */
   nowMs(): number
   propose(proposal: IsrProposal): void
-  /** Changes of ISRs since the start. */
+  /** Changes of the ISRs of what is led here, since the start. */
   readonly counts: { isrShrinks: number; isrExpands: number }
 }
 
@@ -169,7 +169,7 @@ export class Leadership {
     const { isr } = this.#log
     for (const replica of this.#replicas.values()) {
       if (isr.includes(replica.brokerId) || !mayJoin(replica, this.#view())) continue
-      this.#propose([...isr, replica.brokerId], 'isrExpands')
+      this.#propose([...isr, replica.brokerId])
       return
     }
   }
@@ -183,10 +183,10 @@ export class Leadership {
     const late = laggards(isr, this.#replicas, this.#view())
     if (late.length === 0) return
     const left = isr.filter((brokerId) => !late.includes(brokerId))
-    this.#propose(left, 'isrShrinks')
+    this.#propose(left)
   }
 
-  #propose(isr: readonly number[], counter: 'isrShrinks' | 'isrExpands'): void {
+  #propose(isr: readonly number[]): void {
     const pending = { isr }
     this.#pending = pending
     const { topicId, partitionIndex, partitionEpoch } = this.#log
@@ -204,7 +204,6 @@ export class Leadership {
           this.#notBeforeMs = this.#peers.nowMs() + DROPPED_PAUSE_MS
           return
         }
-        this.#peers.counts[counter]++
         this.#log.commit(outcome)
       },
     })

@@ -178,6 +178,7 @@ export class Partition implements LogListener {
       this.#leadership = undefined
       this.#leaderHighWatermark = -1
     }
+    if (!isNewEpoch && this.#isLeader) this.#countChange(image.isr)
     this.leaderEpoch = image.leaderEpoch
     this.partitionEpoch = image.partitionEpoch
     this.leaderId = image.leader
@@ -190,6 +191,11 @@ export class Partition implements LogListener {
     if (wasLeader && !this.#isLeader) this.#release(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     else if (isNewEpoch) this.#tellAll()
     if (this.#isReady) this.#advance()
+  }
+
+  #countChange(isr: readonly number[]): void {
+    if (isr.length < this.isr.length) this.#peers.counts.isrShrinks++
+    else if (isr.length > this.isr.length) this.#peers.counts.isrExpands++
   }
 
   /** The log is open, and this broker leads: followers count from here on. */
@@ -362,6 +368,7 @@ export class Partition implements LogListener {
   /** The controller has changed the ISR as it was asked to; the metadata may come later. */
   commit({ isr, leaderEpoch, partitionEpoch }: CommittedIsr): void {
     if (leaderEpoch !== this.leaderEpoch || partitionEpoch <= this.partitionEpoch) return
+    this.#countChange(isr)
     this.isr = isr
     this.partitionEpoch = partitionEpoch
     this.#advance()
@@ -449,7 +456,9 @@ export class Partition implements LogListener {
     const offset = truncationOffset(end, log)
     const isWanted = () => this.follows(leaderEpoch)
     if (!isWanted()) return
-    if (offset < log.logStartOffset) await log.startAt(offset, isWanted)
+    // Without records there is nothing to cut, but epochs that are remembered of what is gone.
+    const isEmpty = log.logStartOffset === log.logEndOffset
+    if (isEmpty || offset < log.logStartOffset) await log.startAt(offset, isWanted)
     else await log.truncateTo(offset, isWanted)
   }
 

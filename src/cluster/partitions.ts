@@ -63,7 +63,7 @@ export class Partitions implements ReplicaPeers {
   #graceFromMs = Number.NEGATIVE_INFINITY
   /** Where proposals for ISRs go; without it nothing is proposed. */
   #proposals: ((proposal: IsrProposal) => void) | undefined
-  /** Changes of ISRs, asked for by this broker and made, since the start. */
+  /** Changes of the ISRs of what is led here, since the start. */
   readonly counts = { isrShrinks: 0, isrExpands: 0 }
   /** For what this broker gives to followers that are not in sync. */
   readonly leaderThrottle: ReplicationThrottle
@@ -283,7 +283,10 @@ export class Partitions implements ReplicaPeers {
     const config = this.#configOf(topic)
     for (const partition of partitions) {
       if (!partition || partition.config === config) continue
+      const { mustFlush } = partition
       partition.config = config
+      if (partition.isFollower && partition.mustFlush !== mustFlush)
+        this.#following?.follow(partition)
       this.#options.logDirs.setConfig(partition.log, config)
     }
   }

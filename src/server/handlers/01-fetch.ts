@@ -62,6 +62,9 @@ function startFull(request: FetchRequest, context: HandlerContext, reply: Reply<
     let count = 0
     for (const topic of request.topics) count += topic.partitions.length
     session = fetchSessions.create(usesTopicIds, count, isReplica)
+    const id = session?.id
+    // A follower begins a new one with each connection; consumers may go on over another.
+    if (isReplica && id !== undefined) context.connection.onEnd(() => fetchSessions.remove(id))
   }
   const list = session?.list ?? new FetchList(isReplica)
   putAll(list, request, usesTopicIds)
