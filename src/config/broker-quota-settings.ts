@@ -97,8 +97,7 @@ export const quotaSettings = {
     min: 0,
     update: 'cluster-wide',
     internal: true,
-    used: false,
-    about: 'Bytes a second for moves between log directories.',
+    about: 'Bytes a second for each move of a replica between log directories.',
   }),
   'replication.quota.window.num': int({
     default: 11,

@@ -53,6 +53,7 @@ export class LogCleaner {
         endMs = this.#io.monotonic.nowMs() + sliceMs
       }
       if (!log.config.isCompacted || !log.hasFolder || this.#uncleanable.has(log)) continue
+      if (log.isMoving) continue
       if (log.home.isOffline || log.state === 'closed') continue
       const range = compactionRangeOf(log, nowMs)
       if (range.isDue && (!best || range.dirtyRatio > best.range.dirtyRatio)) best = { log, range }

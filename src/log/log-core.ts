@@ -37,17 +37,17 @@ export type StoredLog = {
  */
 export class LogCore {
   readonly shared: LogShared
-  readonly home: LogHome
+  home: LogHome
   /** For listeners. */
   readonly log: PartitionLog
   readonly topic: string
   readonly partitionIndex: number
   topicId: string
-  readonly folder: string
+  folder: string
   readonly epochs = new LeaderEpochCache()
   readonly producers = new ProducerStates()
   readonly segments = new Segments()
-  readonly snapshots: ProducerSnapshots
+  snapshots: ProducerSnapshots
   readonly flusher: LogFlusher
   readonly tail: BatchTail
   readonly reader: LogReader
@@ -231,6 +231,16 @@ export class LogCore {
     this.#isNewFolder = false
     await disk.flushFolder(this.folder)
     if (isNew) await disk.flushFolder(this.home.path)
+  }
+
+  /** The log lives here from now on, and all that it holds is durable here. */
+  settleIn(home: LogHome, folder: string, snapshots: ProducerSnapshots): void {
+    this.home = home
+    this.folder = folder
+    this.snapshots = snapshots
+    this.#hasNewNames = false
+    this.#isNewFolder = false
+    this.flusher.begin(this.logEndOffset)
   }
 
   /** An index was found to be damaged. Reading goes on without it meanwhile. */

@@ -4,7 +4,13 @@ import type { Logger } from '../base/logger.ts'
 import type { Io } from '../io/io.ts'
 import { decodeOffsets, encodeOffsets, readCheckpoint } from './checkpoint-file.ts'
 import { checkNoImport } from './import-staging.ts'
-import { deletedFolderSuffix, folderNameOf, partitionOfFolderName } from './log-files.ts'
+import {
+  deletedFolderSuffix,
+  folderNameOf,
+  logOfFutureFolder,
+  partitionOfFolderName,
+  strayFolderSuffix,
+} from './log-files.ts'
 import type { LogHome } from './log-shared.ts'
 import { claimDirectory } from './meta-properties.ts'
 import type { PartitionLog } from './partition-log.ts'
@@ -95,6 +101,33 @@ export class LogDirectory implements LogHome {
       }
     }
     return found
+  }
+
+  /** Removes the copies of logs that were on their way here when the broker stopped. @returns names of these logs */
+  takeFutures(): string[] {
+    const found: string[] = []
+    for (const { name, isFolder } of this.#io.disk.listSync(this.path)) {
+      const log = isFolder ? logOfFutureFolder(name) : undefined
+      if (log === undefined) continue
+      this.#io.disk.removeFolderSync(join(this.path, name))
+      found.push(log)
+    }
+    return found
+  }
+
+  /** Puts a partition's folder aside that is not served from here, so that a later start does not take it for newer. */
+  putAside(name: string): void {
+    const to = join(this.path, this.#lateName(name, strayFolderSuffix))
+    this.#io.disk.renameSync(join(this.path, name), to)
+    const facts = { log: name, dir: this.path, renamedTo: to }
+    this.logger.warn(facts, 'a log lies in two directories: it is served from the other one')
+  }
+
+  /** A name that no other folder has; cut where it would be too long for the disk. */
+  #lateName(name: string, end: string): string {
+    const id = Buffer.from(this.#io.random.bytes(16)).toString('hex')
+    const suffix = `.${id}${end}`
+    return `${name.slice(0, 255 - suffix.length)}${suffix}`
   }
 
   /** What the checkpoint files say, by folder name. */
@@ -192,9 +225,7 @@ export class LogDirectory implements LogHome {
 
   /** Renames a partition's folder so that it is gone at once, and removes it after the delay. */
   removeFolder(log: PartitionLog): void {
-    const id = Buffer.from(this.#io.random.bytes(16)).toString('hex')
-    const suffix = `.${id}${deletedFolderSuffix}`
-    const target = join(this.path, `${log.name.slice(0, 255 - suffix.length)}${suffix}`)
+    const target = join(this.path, this.#lateName(log.name, deletedFolderSuffix))
     this.#io.disk.renameSync(log.folder, target)
     this.#removeLater(target, log.config.fileDeleteDelayMs)
   }

@@ -11,6 +11,8 @@ import { defaultLogConfig, type LogTopicConfig, logConfigOf } from './log-config
 import { LogDirectory } from './log-directory.ts'
 import { folderNameOf, partitionMetadataFile } from './log-files.ts'
 import { retain } from './log-retention.ts'
+import type { LogMove } from './log-move.ts'
+import { LogMoves } from './log-moves.ts'
 import type { LogSettings, LogShared } from './log-shared.ts'
 import { PartitionLog } from './partition-log.ts'
 import { decodePartitionMetadata } from './partition-metadata.ts'
@@ -51,6 +53,8 @@ export type DirectoryDescription = {
   readonly totalBytes: number
   readonly usableBytes: number
   readonly logs: readonly PartitionLog[]
+  /** Logs that are on their way here. */
+  readonly moves: readonly LogMove[]
 }
 
 /**
@@ -66,6 +70,9 @@ export class LogDirs {
   /** Found on disk, not asked for by anybody yet. */
   readonly #unclaimed = new Map<string, PartitionLog>()
   readonly #cleaner: LogCleaner
+  readonly moves: LogMoves
+  /** Where logs were on their way to when the broker stopped, by name. */
+  readonly #unfinished = new Map<string, LogDirectory>()
   #dirty: PartitionLog[] = []
   readonly #timers = new Set<Timer>()
   #checkpointTimer: Timer | undefined
@@ -104,6 +111,7 @@ export class LogDirs {
       mayHaveGaps: (topic) => options.isCompacted?.(topic) ?? true,
       logsWithTail: new Set(),
     }
+    this.moves = new LogMoves(io, this.#directories, options.logger, options.settings)
     this.#cleaner = new LogCleaner(io, options.logger, () => this.#logs.values())
   }
 
@@ -145,10 +153,11 @@ export class LogDirs {
     try {
       await directory.claim(this.#options)
       const storedOffsets = directory.readStoredOffsets()
+      for (const name of directory.takeFutures()) this.#unfinished.set(name, directory)
       for (const { topic, partitionIndex } of directory.list()) {
         const name = folderNameOf(topic, partitionIndex)
         if (this.#unclaimed.has(name)) {
-          directory.logger.warn({ log: name, dir: directory.path }, 'a log lies in two directories')
+          directory.putAside(name)
           continue
         }
         const stored = { ...storedOffsets(name), hasFolder: true, wasClean: directory.wasClean }
@@ -256,6 +265,8 @@ export class LogDirs {
     log.config = logConfigOf(config)
     log.topicId = topicId
     this.#logs.set(name, log)
+    const target = this.#unfinished.get(name)
+    if (target && this.#unfinished.delete(name)) this.moves.start(log, target)
     return log
   }
 
@@ -290,7 +301,8 @@ export class LogDirs {
     topicId: string,
     config: LogTopicConfig,
   ): PartitionLog {
-    const directory = this.#emptiest()
+    const preferred = this.moves.takePreferred(folderNameOf(topic, partitionIndex))
+    const directory = preferred ?? this.#emptiest()
     const stored = {
       hasFolder: false,
       wasClean: true,
@@ -328,6 +340,7 @@ export class LogDirs {
   }
 
   #remove(log: PartitionLog): void {
+    this.moves.cancel(log)
     const directory = log.home as LogDirectory
     directory.logs.delete(log.name)
     log.discard()
@@ -350,7 +363,8 @@ export class LogDirs {
           .catch(() => ({ freeBytes: -1, totalBytes: -1 }))
         const logs = [...directory.logs.values()]
         const { totalBytes, freeBytes } = space
-        return { path, directoryId, isOffline, totalBytes, usableBytes: freeBytes, logs }
+        const moves = [...this.moves.movesTo(directory)]
+        return { path, directoryId, isOffline, totalBytes, usableBytes: freeBytes, logs, moves }
       }),
     )
   }
@@ -498,6 +512,7 @@ export class LogDirs {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#cleaner.stop()
+    await this.moves.close()
     for (const timer of this.#timers) timer.cancel()
     const logs = this.#directories.flatMap((directory) => [...directory.logs.values()])
     const next = logs[Symbol.iterator]()

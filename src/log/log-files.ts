@@ -18,6 +18,10 @@ export const Suffix = {
 
 /** Behind a folder's name: the partition was deleted. */
 export const deletedFolderSuffix = '-delete'
+/** Behind a folder's name: the copy of a log that is on its way to this directory. */
+export const futureFolderSuffix = '-future'
+/** Behind a folder's name: the same partition lies in another directory, too, and is served from there. */
+export const strayFolderSuffix = '-stray'
 export const leaderEpochFile = 'leader-epoch-checkpoint'
 export const partitionMetadataFile = 'partition.metadata'
 
@@ -45,6 +49,17 @@ export function partitionOfFolderName(
   const match = /^(.+)-(\d{1,10})$/.exec(name)
   if (!match) return undefined
   return { topic: match[1] as string, partitionIndex: Number(match[2]) }
+}
+
+/** What file systems take. */
+export const LONGEST_FOLDER_NAME = 255
+
+export const lengthOfFutureFolderName = (topic: string, partitionIndex: number): number =>
+  folderNameOf(topic, partitionIndex).length + 33 + futureFolderSuffix.length
+
+/** @returns the name of the log that a folder is the unfinished copy of; undefined when it is none */
+export function logOfFutureFolder(name: string): string | undefined {
+  return /^(.+-\d{1,10})\.[0-9a-f]{32}-future$/.exec(name)?.[1]
 }
 
 export const snapshotPathOf = (folder: string, offset: number): string =>

@@ -18,6 +18,7 @@ export type LogSettings = {
   readonly 'log.cleaner.dedupe.buffer.size': number
   readonly 'log.cleaner.io.buffer.load.factor': number
   readonly 'log.cleaner.io.max.bytes.per.second': number
+  readonly 'replica.alter.log.dirs.io.max.bytes.per.second'?: number
 }
 
 /** What all logs of a broker share. */

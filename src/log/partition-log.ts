@@ -14,6 +14,7 @@ import type {
   ReplicateOptions,
   ReplicateResult,
 } from './log-outcomes.ts'
+import { LogRelocation, type NewPlace } from './log-relocation.ts'
 import type { LogHome, LogShared } from './log-shared.ts'
 import { LogTrimmer } from './log-trimmer.ts'
 import { LogView } from './log-view.ts'
@@ -48,10 +49,13 @@ export type LogListener = {
 export class PartitionLog {
   /** Retention leaves the segments alone meanwhile. */
   isCompacting = false
+  /** It is being copied to another log directory: compaction leaves it alone meanwhile. */
+  isMoving = false
   readonly #core: LogCore
   readonly #appender: LogAppender
   readonly #view: LogView
   readonly #trimmer: LogTrimmer
+  readonly #relocation: LogRelocation
 
   constructor(
     shared: LogShared,
@@ -64,6 +68,7 @@ export class PartitionLog {
     this.#appender = new LogAppender(this.#core)
     this.#view = new LogView(this.#core)
     this.#trimmer = new LogTrimmer(this.#core, this.#appender)
+    this.#relocation = new LogRelocation(this.#core, this.#appender)
   }
 
   // ------------------------------------------------------------------------------------------------ what it is
@@ -388,6 +393,11 @@ export class PartitionLog {
   }
 
   // ------------------------------------------------------------------------------------------------ its life
+
+  /** Goes on in another folder, which holds the same; see `LogRelocation`. */
+  moveTo(place: NewPlace): Promise<boolean> {
+    return this.#relocation.moveTo(place)
+  }
 
   /** Opens the log now, in steps: for recovery, which reads much. No-op when it is open. */
   openInSteps(): Generator<void, LoadedLog | undefined> {

@@ -21,6 +21,7 @@ import { initProducerIdHandler } from './handlers/22-init-producer-id.ts'
 import { offsetForLeaderEpochHandler } from './handlers/23-offset-for-leader-epoch.ts'
 import { describeConfigsHandler } from './handlers/32-describe-configs.ts'
 import { alterConfigsHandler } from './handlers/33-alter-configs.ts'
+import { alterReplicaLogDirsHandler } from './handlers/34-alter-replica-log-dirs.ts'
 import { describeLogDirsHandler } from './handlers/35-describe-log-dirs.ts'
 import { saslAuthenticateHandler } from './handlers/36-sasl-authenticate.ts'
 import { createPartitionsHandler } from './handlers/37-create-partitions.ts'
@@ -73,6 +74,7 @@ export function createApiTable(): ApiTable {
     offsetForLeaderEpochHandler,
     describeConfigsHandler,
     alterConfigsHandler,
+    alterReplicaLogDirsHandler,
     describeLogDirsHandler,
     saslAuthenticateHandler,
     createPartitionsHandler,

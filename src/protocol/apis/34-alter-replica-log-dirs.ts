@@ -5,7 +5,7 @@ import { array, defineApi, errorCode, int32, int32s, string } from '../schema.ts
  *
  * Added: v2 compact form.
  *
- * Not served yet.
+ * Not served: v0, which Kafka 4 dropped.
  */
 export const alterReplicaLogDirs = defineApi({
   key: 34,

@@ -42,7 +42,7 @@ function wantedPartitions(topics: RequestOf<typeof describeLogDirs>['topics']): 
 }
 
 async function describeDirectory(
-  { path, isOffline, totalBytes, usableBytes, logs }: DirectoryDescription,
+  { path, isOffline, totalBytes, usableBytes, logs, moves }: DirectoryDescription,
   wanted: Wanted,
   services: Services,
 ): Promise<DirAnswer> {
@@ -58,6 +58,14 @@ async function describeDirectory(
     if (monotonic.nowMs() < endMs) continue
     await new Promise<void>((resolve) => timers.endOfTurn(resolve))
     endMs = monotonic.nowMs() + SLICE_MS
+  }
+  for (const move of moves) {
+    const { topic, partitionIndex } = move.log
+    if (wanted && !wanted.get(topic)?.has(partitionIndex)) continue
+    const partitions = topics.get(topic) ?? []
+    const { sizeBytes: partitionSize, lagRecords: offsetLag } = move
+    partitions.push({ partitionIndex, partitionSize, offsetLag, isFutureKey: true })
+    topics.set(topic, partitions)
   }
   return {
     errorCode: ErrorCode.NONE,

@@ -105,4 +105,24 @@ export const onPurpose: readonly { story: RegExp; line: RegExp; why: string }[] 
     line: /^Metadata v\d+: .*"errorCode":0/,
     why: 'the answer waits for the topic, so that no client has to ask again',
   },
+  {
+    story: /^features updated$/,
+    line: /^UpdateFeatures two bad /,
+    why: 'the first of the wrong updates is told',
+  },
+  {
+    story: /^features updated$/,
+    line: /^UpdateFeatures (kraft.version|transaction|group|share|streams|eligible.leader.replicas) \d/,
+    why: 'metadata.version only: what the other features switch on is not served',
+  },
+  {
+    story: /^quotas refused$/,
+    line: /^AlterClientQuotas NaN bytes .*"errorCode":42/,
+    why: 'a quota is a number',
+  },
+  {
+    story: /^telemetry pushed$/,
+    line: /^PushTelemetry no OTLP .*"errorCode":87/,
+    why: 'this broker reads what is pushed; Kafka leaves it to plugins, of which there was none',
+  },
 ]
