@@ -77,10 +77,10 @@ export class Partitions implements ReplicaPeers {
   constructor(options: PartitionsOptions) {
     this.#options = options
     const { io, config } = options
-    const throttle = (name: 'leader' | 'follower') =>
-      new ReplicationThrottle(io.monotonic, () => config[`${name}.replication.throttled.rate`])
-    this.leaderThrottle = throttle('leader')
-    this.followerThrottle = throttle('follower')
+    const throttle = (bytesPerSecond: () => number) =>
+      new ReplicationThrottle(io.monotonic, bytesPerSecond)
+    this.leaderThrottle = throttle(() => config['leader.replication.throttled.rate'])
+    this.followerThrottle = throttle(() => config['follower.replication.throttled.rate'])
   }
 
   /**

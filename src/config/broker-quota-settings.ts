@@ -35,7 +35,6 @@ export const quotaSettings = {
     min: 0,
     update: 'cluster-wide',
     internal: true,
-    used: false,
     about: 'Bytes a second for throttled replicas on their followers.',
   }),
   'kafka.metrics.polling.interval.secs': int({
@@ -54,7 +53,6 @@ export const quotaSettings = {
     min: 0,
     update: 'cluster-wide',
     internal: true,
-    used: false,
     about: 'Bytes a second for throttled replicas on their leaders.',
   }),
   'metric.reporters': list({

@@ -205,7 +205,8 @@ export const serverSettings = {
     min: 1,
     update: 'cluster-wide',
     used: false,
-    about: 'Fetchers for each leader that this broker follows.',
+    about:
+      'Threads that fetch from each leader that this broker follows. Fetching needs none here.',
   }),
   'producer.purgatory.purge.interval.requests': int({
     default: 1000,
@@ -228,33 +229,28 @@ export const serverSettings = {
     type: 'int',
     default: 1000,
     min: 0,
-    used: false,
     about: 'Pause of a follower after a failed fetch.',
   }),
   'replica.fetch.max.bytes': bytes({
     type: 'int',
     default: 1_048_576,
     min: 0,
-    used: false,
     about: 'Bytes of a partition in one fetch of a follower.',
   }),
   'replica.fetch.min.bytes': bytes({
     type: 'int',
     default: 1,
-    used: false,
     about: "Bytes for which a follower's fetch waits.",
   }),
   'replica.fetch.response.max.bytes': bytes({
     type: 'int',
     default: 10_485_760,
     min: 0,
-    used: false,
     about: 'Bytes of one answer to a follower.',
   }),
   'replica.fetch.wait.max.ms': duration({
     type: 'int',
     default: 500,
-    used: false,
     about: "Longest wait of a follower's fetch.",
   }),
   'replica.high.watermark.checkpoint.interval.ms': duration({
@@ -263,13 +259,12 @@ export const serverSettings = {
   }),
   'replica.lag.time.max.ms': duration({
     default: 30_000,
-    used: false,
     about: 'Time without catching up after which a follower leaves the in-sync replicas.',
   }),
   'replica.selector.class': string({
     default: null,
-    used: false,
-    about: 'Java class that sends consumers to a nearer replica.',
+    about:
+      'RackAwareReplicaSelector (with or without its package) sends consumers to a replica in their rack. Other classes cannot be loaded here.',
   }),
   'replica.socket.receive.buffer.bytes': bytes({
     type: 'int',
@@ -280,7 +275,6 @@ export const serverSettings = {
   'replica.socket.timeout.ms': duration({
     type: 'int',
     default: 30_000,
-    used: false,
     about: "Time-out of a follower's requests.",
   }),
   'request.timeout.ms': duration({

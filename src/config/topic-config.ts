@@ -98,7 +98,6 @@ export const topicSettings = defineConfig({
     default: [],
     check: checkThrottledReplicas,
     valid: '* or partition:broker pairs',
-    used: false,
     about: 'Followers whose replication is held to the throttled rate.',
   }),
   'index.interval.bytes': int({
@@ -111,7 +110,6 @@ export const topicSettings = defineConfig({
     default: [],
     check: checkThrottledReplicas,
     valid: '* or partition:broker pairs',
-    used: false,
     about: 'Leaders whose replication is held to the throttled rate.',
   }),
   'local.retention.bytes': bytes({
