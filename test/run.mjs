@@ -9,7 +9,7 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, obtain } from './tools/obtain.mjs'
+import { describe, obtain, toolNames } from './tools/obtain.mjs'
 import { countsOf, runFile } from './tools/test-file.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -24,7 +24,7 @@ const longFactor = 6
 const portable = ['unit', 'golden']
 const readsSources = (file) => /^unit\/(house|dockerfile|readme)/.test(file)
 const otherNodes = ['node22', 'node24']
-const clients = ['kcat', 'python', 'go', 'java']
+const clients = toolNames.filter((name) => !otherNodes.includes(name))
 
 function optionsOf(args) {
   const value = (name) => args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3)

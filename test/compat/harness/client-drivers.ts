@@ -6,20 +6,22 @@ import { createInterface } from 'node:readline'
 import { repositoryRoot } from '../../tools/repository-root.ts'
 import { type Answer, type ClientName, checked, type Driver } from './driver.ts'
 import { createKafkajsDriver } from './kafkajs-driver.ts'
-import { tool } from './tools.ts'
+import { type ToolName, tool } from './tools.ts'
 
 type Starter = (bootstrap: string) => Driver | undefined
 
 const starters: Record<ClientName, Starter> = {
   kafkajs: createKafkajsDriver,
-  'confluent-kafka (Python)': (bootstrap) => {
-    const python = tool('python')
-    const script = join(repositoryRoot(import.meta.url), 'test', 'compat', 'python', 'driver.py')
-    return (
-      python &&
-      spawned('confluent-kafka (Python)', python.version, python.path, [script, bootstrap])
-    )
-  },
+  '@platformatic/kafka': javascript('@platformatic/kafka', 'platformatic', 'platformatic.mjs'),
+  'confluent-kafka-javascript': javascript(
+    'confluent-kafka-javascript',
+    'confluentJavascript',
+    'confluent-javascript.mjs',
+  ),
+  'node-rdkafka': javascript('node-rdkafka', 'nodeRdkafka', 'node-rdkafka.mjs'),
+  'confluent-kafka (Python)': python('confluent-kafka (Python)', 'python', 'driver.py'),
+  'kafka-python': python('kafka-python', 'kafkaPython', 'kafka_python_driver.py'),
+  aiokafka: python('aiokafka', 'aiokafka', 'aiokafka_driver.py'),
   'franz-go (Go)': (bootstrap) => {
     const go = tool('go')
     return go && spawned('franz-go (Go)', go.version, go.path, [bootstrap])
@@ -31,6 +33,31 @@ const starters: Record<ClientName, Starter> = {
     )
   },
 }
+
+function python(client: ClientName, name: ToolName, script: string): Starter {
+  return (bootstrap) => {
+    const found = tool(name)
+    return (
+      found && spawned(client, found.version, found.path, [source('python', script), bootstrap])
+    )
+  }
+}
+
+/** The driver loads its client from the folder where the tool was installed. */
+function javascript(client: ClientName, name: ToolName, script: string): Starter {
+  return (bootstrap) => {
+    const found = tool(name)
+    if (!found) return undefined
+    const version = found.librdkafka
+      ? `${found.version}, librdkafka ${found.librdkafka}`
+      : found.version
+    const args = [source('javascript', script), found.folder ?? '', bootstrap]
+    return spawned(client, version, found.path, args)
+  }
+}
+
+const source = (...path: string[]) =>
+  join(repositoryRoot(import.meta.url), 'test', 'compat', ...path)
 
 /** Flags for a JVM that lives for seconds: no time for the optimizing compiler, quiet logs. */
 export function javaArgs(java: { readonly classpath?: string }): string[] {

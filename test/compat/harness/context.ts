@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import t, { type Test } from 'tap'
 import { startTestBroker, type TestBroker } from './broker.ts'
 import { startDriver } from './client-drivers.ts'
+import { clientLimits } from './client-limits.ts'
 import { type ClientName, type Driver, Unsupported } from './driver.ts'
 import { MatrixNotes } from './matrix.ts'
 
@@ -42,6 +43,12 @@ export async function runSuites(client: ClientName, url: string, suites: readonl
 export function featureOf(notes: MatrixNotes) {
   return async (name: string, check: (t: Test) => Promise<unknown>): Promise<void> => {
     await t.test(name, async (t) => {
+      const limit = clientLimits[notes.client]?.[name]
+      if (limit) {
+        notes.note(name, 'none')
+        t.pass(name, { skip: `a limit of this client: ${limit}` })
+        return
+      }
       try {
         await check(t)
         notes.note(name, t.passing() ? 'yes' : 'no')

@@ -39,7 +39,17 @@ export type Driver = {
   stop(): Promise<void>
 }
 
-export type ClientName = 'kafkajs' | 'confluent-kafka (Python)' | 'franz-go (Go)' | 'Java'
+export type ClientName =
+  | 'kafkajs'
+  | '@platformatic/kafka'
+  | 'confluent-kafka-javascript'
+  | 'node-rdkafka'
+  | 'confluent-kafka (Python)'
+  | 'kafka-python'
+  | 'aiokafka'
+  | 'franz-go (Go)'
+  | 'Java'
+
 /** Turns the two special answers into errors. */
 export function checked(command: string, answer: Answer): Answer {
   if (answer['unsupported'] === true) throw new Unsupported(`no call for ${command}`)

@@ -7,12 +7,12 @@ export type Mark = 'yes' | 'no' | 'none'
 
 /** What one client showed in this run: one file for each test file, from which test/tools/matrix.mjs makes the README's table. */
 export class MatrixNotes {
-  readonly #client: string
+  readonly client: string
   readonly #version: string
   readonly #marks = new Map<string, Mark>()
 
   constructor(client: string, version: string) {
-    this.#client = client
+    this.client = client
     this.#version = version
   }
 
@@ -35,7 +35,7 @@ export class MatrixNotes {
     const folder = join(results, 'matrix')
     mkdirSync(folder, { recursive: true })
     const features = Object.fromEntries(this.#marks)
-    const notes = { client: this.#client, version: this.#version, features }
+    const notes = { client: this.client, version: this.#version, features }
     writeFileSync(join(folder, `${file}.json`), JSON.stringify(notes, null, 2))
   }
 }

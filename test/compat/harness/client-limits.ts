@@ -1,0 +1,9 @@
+/**
+ * What a client does wrongly with any broker, by client and feature: seen the same way against Apache Kafka 4.3.1. Such a
+ * test is skipped; a client that has no call for a feature says so itself (`Unsupported`).
+ */
+export const clientLimits: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  '@platformatic/kafka': {
+    'log append time': 'it tells the time that the producer set, not the broker',
+  },
+}

@@ -1,0 +1,304 @@
+// Drives confluent-kafka-javascript by its KafkaJS calls: node confluent-javascript.mjs FOLDER BOOTSTRAP, where FOLDER has it
+// in node_modules.
+import { randomUUID } from 'node:crypto'
+import {
+  clientPackage,
+  decode,
+  eachResult,
+  encode,
+  patienceMs,
+  places,
+  serve,
+  Unsupported,
+} from './serve.mjs'
+
+const [folder, bootstrap] = process.argv.slice(2)
+const { KafkaJS } = clientPackage(folder, '@confluentinc/kafka-javascript')
+const { ConsumerGroupStates, ErrorCodes, Kafka, logLevel } = KafkaJS
+const kafka = new Kafka({
+  kafkaJS: { brokers: [bootstrap], clientId: 'lmq-compat', logLevel: logLevel.NOTHING },
+})
+const timeout = patienceMs
+
+/** librdkafka's name of an error without its prefix: TOPIC_ALREADY_EXISTS. */
+function errorName(error) {
+  const { code } = error?.groups?.[0]?.error ?? error?.errors?.[0] ?? error ?? {}
+  const entry = Object.entries(ErrorCodes).find(([, each]) => each === code)
+  return entry ? entry[0].replace(/^ERR_+/, '') : String(error?.message ?? error)
+}
+
+function incoming(topic, partition, { offset, key, value, headers, timestamp }) {
+  const pairs = []
+  for (const [name, bytes] of Object.entries(headers ?? {}))
+    for (const each of Array.isArray(bytes) ? bytes : [bytes]) pairs.push([name, encode(each)])
+  return {
+    topic,
+    partition,
+    offset: Number(offset),
+    key: encode(key),
+    value: encode(value),
+    headers: pairs,
+    timestampMs: Number(timestamp),
+  }
+}
+
+function outgoing({ key, value, headers = [], timestampMs, partition }) {
+  const byName = {}
+  for (const [name, bytes] of headers) {
+    if (bytes === null) throw new Unsupported('null header values')
+    byName[name] = [...(byName[name] ?? []), decode(bytes)]
+  }
+  // The client takes an empty buffer for null.
+  if (key === '' || value === '') throw new Unsupported('empty keys and values')
+  return {
+    key: decode(key),
+    value: decode(value),
+    headers: byName,
+    ...(timestampMs !== undefined && { timestamp: String(timestampMs) }),
+    ...(partition !== undefined && { partition }),
+  }
+}
+
+/** One call for all records of a partition, so that its offsets follow from the base offset. */
+async function produce({ topic, records, codec = 'none', acks = 'all', idempotent = false }) {
+  const producer = kafka.producer({
+    kafkaJS: { acks: acks === 'all' ? -1 : acks, compression: codec, idempotent },
+    'message.max.bytes': 20_000_000,
+    partitioner: 'murmur2_random',
+  })
+  await producer.connect()
+  const groups = new Map()
+  for (const [index, record] of records.entries()) {
+    const group = record.partition ?? `free ${index}`
+    groups.set(group, [...(groups.get(group) ?? []), index])
+  }
+  const outcomes = new Array(records.length).fill(null)
+  try {
+    const sent = [...groups.values()].map(async (indexes) => {
+      const messages = indexes.map((index) => outgoing(records[index]))
+      const [answer] = await producer.send({ topic, messages })
+      const base = Number(answer.baseOffset ?? -1)
+      for (const [at, index] of indexes.entries())
+        outcomes[index] = { partition: answer.partition, offset: base < 0 ? -1 : base + at }
+    })
+    await Promise.all(sent)
+  } finally {
+    await producer.disconnect()
+  }
+  return { outcomes }
+}
+
+let admin
+async function adminCall(call) {
+  if (!admin) {
+    admin = kafka.admin()
+    await admin.connect()
+  }
+  return call(admin)
+}
+
+/** Reads every partition to the end that it has now, with a group of its own: these calls have no other way. */
+async function consume({ topic }) {
+  const open = new Map()
+  for (const { partition, low, high } of await adminCall((a) => a.fetchTopicOffsets(topic)))
+    if (Number(high) > Number(low)) open.set(partition, Number(high))
+  const records = []
+  if (open.size === 0) return { records }
+  const consumer = kafka.consumer({
+    kafkaJS: { groupId: `read-${randomUUID()}`, fromBeginning: true, autoCommit: false },
+  })
+  await consumer.connect()
+  await consumer.subscribe({ topics: [topic] })
+  try {
+    await new Promise((resolve, reject) => {
+      const limit = setTimeout(() => reject(new Error('the end was not reached')), patienceMs)
+      const eachMessage = async ({ partition, message }) => {
+        const end = open.get(partition)
+        if (end === undefined) return
+        records.push(incoming(topic, partition, message))
+        if (Number(message.offset) >= end - 1) open.delete(partition)
+        if (open.size > 0) return
+        clearTimeout(limit)
+        resolve()
+      }
+      consumer.run({ eachMessage }).catch(reject)
+    })
+  } finally {
+    await consumer.disconnect()
+  }
+  return { records }
+}
+
+class Member {
+  records = []
+  #positions = new Map()
+  #consumer
+
+  static async join({ group, topics, assignor = 'range', instance, sessionTimeoutMs = 6_000 }) {
+    const member = new Member()
+    const partitionAssigners = [assignor === 'cooperative' ? 'cooperative-sticky' : assignor]
+    const consumer = kafka.consumer({
+      kafkaJS: {
+        groupId: group,
+        fromBeginning: true,
+        autoCommit: false,
+        sessionTimeout: sessionTimeoutMs,
+        heartbeatInterval: 500,
+        partitionAssigners,
+      },
+      ...(instance && { 'group.instance.id': instance }),
+    })
+    await consumer.connect()
+    await consumer.subscribe({ topics })
+    await consumer.run({
+      eachMessage: async ({ topic, partition, message }) => member.#take(topic, partition, message),
+    })
+    member.#consumer = consumer
+    return member
+  }
+
+  #take(topic, partition, message) {
+    this.records.push(incoming(topic, partition, message))
+    const offset = String(Number(message.offset) + 1)
+    this.#positions.set(`${topic}-${partition}`, { topic, partition, offset })
+  }
+
+  get assignment() {
+    return places(this.#consumer.assignment())
+  }
+
+  async commit() {
+    const mine = new Set(this.assignment.map(([topic, partition]) => `${topic}-${partition}`))
+    const offsets = [...this.#positions].filter(([place]) => mine.has(place))
+    if (offsets.length > 0) await this.#consumer.commitOffsets(offsets.map(([, offset]) => offset))
+  }
+
+  leave() {
+    return this.#consumer.disconnect()
+  }
+}
+
+const members = new Map()
+
+async function createTopics({ topics }) {
+  const create = async (name) => {
+    const wanted = topics.find((topic) => topic.name === name)
+    const configEntries = Object.entries(wanted.configs ?? {})
+    const made = await adminCall((a) =>
+      a.createTopics({
+        topics: [
+          {
+            topic: name,
+            numPartitions: wanted.partitions ?? -1,
+            replicationFactor: wanted.replicationFactor ?? -1,
+            configEntries: configEntries.map(([entry, value]) => ({ name: entry, value })),
+          },
+        ],
+        timeout,
+      }),
+    )
+    if (!made) throw new Error('TOPIC_ALREADY_EXISTS')
+  }
+  return eachResult(
+    topics.map(({ name }) => name),
+    create,
+    errorName,
+  )
+}
+
+async function listOffsets({ topic, at }) {
+  if (at === 'max') throw new Unsupported('the highest timestamp')
+  if (typeof at === 'number') {
+    const found = await adminCall((a) => a.fetchTopicOffsetsByTimestamp(topic, at, { timeout }))
+    return { offsets: Object.fromEntries(found.map((p) => [p.partition, Number(p.offset)])) }
+  }
+  const found = await adminCall((a) => a.fetchTopicOffsets(topic, { timeout }))
+  const place = ({ low, high }) => Number(at === 'earliest' ? low : high)
+  return { offsets: Object.fromEntries(found.map((each) => [each.partition, place(each)])) }
+}
+
+const stateName = (state) =>
+  Object.entries(ConsumerGroupStates)
+    .find(([, each]) => each === state)?.[0]
+    .replaceAll('_', '')
+    .toLowerCase()
+
+await serve({
+  produce,
+  consume,
+  join: async (args) => {
+    members.set(args.member, await Member.join(args))
+    return {}
+  },
+  assignment: async ({ member }) => ({ partitions: members.get(member).assignment }),
+  take: async ({ member }) => ({ records: members.get(member).records.splice(0) }),
+  commit: async ({ member }) => {
+    await members.get(member).commit()
+    return {}
+  },
+  leave: async ({ member }) => {
+    await members.get(member).leave()
+    members.delete(member)
+    return {}
+  },
+  createTopics,
+  deleteTopics: ({ names }) =>
+    eachResult(
+      names,
+      (name) => adminCall((a) => a.deleteTopics({ topics: [name], timeout })),
+      errorName,
+    ),
+  listTopics: async () => {
+    const found = await adminCall((a) => a.fetchTopicMetadata({ timeout }))
+    const topics = found.topics ?? found
+    return {
+      topics: Object.fromEntries(topics.map(({ name, partitions }) => [name, partitions.length])),
+    }
+  },
+  listGroups: async () => {
+    const { groups } = await adminCall((a) => a.listGroups({ timeout }))
+    return { groups: groups.map(({ groupId }) => groupId) }
+  },
+  describeGroup: async ({ group }) => {
+    const { groups } = await adminCall((a) => a.describeGroups([group], { timeout }))
+    return { state: stateName(groups[0].state), members: groups[0].members.length }
+  },
+  deleteGroups: ({ groups }) =>
+    eachResult(
+      groups,
+      (group) => adminCall((a) => a.deleteGroups([group], { timeout })),
+      errorName,
+    ),
+  groupOffsets: async ({ group }) => {
+    const found = await adminCall((a) => a.fetchOffsets({ groupId: group, timeout }))
+    const offsets = {}
+    for (const { topic, partitions } of found) {
+      const known = partitions.filter(({ offset }) => Number(offset) >= 0)
+      offsets[topic] = Object.fromEntries(known.map((p) => [p.partition, Number(p.offset)]))
+    }
+    return { offsets }
+  },
+  /** A consumer that subscribes to nothing commits as an operator would. */
+  setGroupOffsets: async ({ group, topic, offsets }) => {
+    const consumer = kafka.consumer({ kafkaJS: { groupId: group, autoCommit: false } })
+    await consumer.connect()
+    const places = Object.entries(offsets).map(([partition, offset]) => ({
+      topic,
+      partition: Number(partition),
+      offset: String(offset),
+    }))
+    await consumer.commitOffsets(places)
+    await consumer.disconnect()
+    return {}
+  },
+  deleteRecords: async ({ topic, offsets }) => {
+    const partitions = Object.entries(offsets).map(([partition, offset]) => ({
+      partition: Number(partition),
+      offset: String(offset),
+    }))
+    await adminCall((a) => a.deleteTopicRecords({ topic, partitions, timeout }))
+    return {}
+  },
+  listOffsets,
+})
+process.exit(0)
