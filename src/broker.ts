@@ -179,9 +179,9 @@ export class Broker {
     services.produceTimeouts.close()
     await controller.close()
     await tail.close()
+    await membership?.close()
     services.partitions.close()
     await services.logDirs.close(brokerEpoch())
-    await membership?.close()
     await store.close()
     await this.#options.io.jobs.close()
   }
@@ -297,8 +297,10 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
     },
   })
   checkWanted()
-  if (membership) await membership.takesPart()
-  else for (const listener of listeners) listener.serve()
+  if (membership) {
+    membership.replicate(partitions, services.topicMetrics)
+    await membership.takesPart()
+  } else for (const listener of listeners) listener.serve()
   return { services, listeners, tail, controller, store, table, membership, brokerEpoch }
 }
 

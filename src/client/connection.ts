@@ -80,7 +80,8 @@ export class Connection {
   #nextCorrelationId = 0
   #served = new Map<number, VersionRange>()
   #closed: Error | undefined
-  readonly #onClosed: (() => void)[] = []
+  readonly #onClosed: ((isOwn: boolean) => void)[] = []
+  #isClosing = false
 
   private constructor(io: Io, address: Address, socket: Socket, options: ConnectionOptions) {
     this.#io = io
@@ -124,9 +125,11 @@ export class Connection {
     return this.#closed !== undefined
   }
 
-  /** `listener` is called once, when the connection is gone; at once when it is gone already. */
-  onClosed(listener: () => void): void {
-    if (this.#closed) listener()
+  /**
+   * `listener` is called once, when the connection is gone; at once when it is gone already. `isOwn`: by `close` here.
+   */
+  onClosed(listener: (isOwn: boolean) => void): void {
+    if (this.#closed) listener(this.#isClosing)
     else this.#onClosed.push(listener)
   }
 
@@ -174,6 +177,7 @@ export class Connection {
   }
 
   close(): void {
+    this.#isClosing = true
     this.#end(undefined)
     this.#socket.destroy()
   }
@@ -286,7 +290,7 @@ export class Connection {
       timer?.cancel()
       reject(this.#closed)
     }
-    for (const listener of this.#onClosed.splice(0)) listener()
+    for (const listener of this.#onClosed.splice(0)) listener(this.#isClosing)
   }
 
   /** Both sides show that they know the cluster's secret; then the other one tells what it serves brokers. */

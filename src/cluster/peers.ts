@@ -20,6 +20,8 @@ export type PeersOptions = {
   readonly store: Pick<MetadataStore, 'members'>
   /** The name of the listener over which brokers talk to one another. */
   readonly listenerName: string
+  /** A connection to a broker broke; nobody here closed it. */
+  readonly onBroken?: (brokerId: number) => void
 }
 
 /** Long enough for a busy peer on another host; a peer that is gone refuses at once. */
@@ -87,7 +89,10 @@ export class Peers {
       return Connection.open(io, address, all, { identity })
     })
     this.#open.add(connection)
-    connection.onClosed(() => this.#open.delete(connection))
+    connection.onClosed((isOwn) => {
+      this.#open.delete(connection)
+      if (!isOwn && !this.#closed) this.#options.onBroken?.(brokerId)
+    })
     if (this.#closed) connection.close()
     return connection
   }

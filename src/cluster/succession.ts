@@ -63,6 +63,7 @@ export class Succession {
   #awakeMs: number
   #timer: Timer | undefined
   #round: Promise<void> | undefined
+  #isDialling = false
   #closed = false
 
   constructor(options: SuccessionOptions) {
@@ -83,6 +84,17 @@ export class Succession {
   noteRefused({ controllerEpoch }: KnownController): void {
     this.#refusedEpoch = controllerEpoch
     this.#campaign()
+  }
+
+  /** A connection to a broker broke. When that is the controller, whether it is still there is looked at now. */
+  noteBroken(brokerId: number): void {
+    const controller = this.#options.known()
+    if (this.#closed || this.#isDialling || brokerId !== controller.controllerId) return
+    this.#isDialling = true
+    void this.#options.peers.dial(brokerId, DIAL_TIMEOUT_MS).then((outcome) => {
+      this.#isDialling = false
+      if (outcome === 'refused') this.noteRefused(controller)
+    })
   }
 
   /** Whether this broker lost the controller of that epoch, too. One that noticed nothing looks at once. */

@@ -11,12 +11,16 @@ import type { Controller } from '../cluster/controller.ts'
 import { ControllerChannel } from '../cluster/controller-channel.ts'
 import type { Membership, MetadataStore } from '../cluster/metadata-store.ts'
 import type { MetadataTail } from '../cluster/metadata-tail.ts'
+import type { Partitions } from '../cluster/partitions.ts'
 import { Peers } from '../cluster/peers.ts'
+import { Replication } from '../cluster/replication.ts'
 import { Succession } from '../cluster/succession.ts'
 import type { CreateTopicsCommand, TopicCreation } from '../cluster/topic-commands.ts'
 import type { BrokerConfig } from '../config/broker-config.ts'
 import type { Io } from '../io/io.ts'
+import type { TopicMetricsTable } from '../metrics/topic-metrics.ts'
 import { createTopics } from '../protocol/apis/19-create-topics.ts'
+import { alterPartition } from '../protocol/apis/56-alter-partition.ts'
 import { envelope } from '../protocol/apis/58-envelope.ts'
 import { allocateProducerIds } from '../protocol/apis/67-allocate-producer-ids.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
@@ -54,6 +58,7 @@ export type ClusterMembershipOptions = {
 /** How long a client's request for the controller is tried. */
 const FORWARD_MS = 15_000
 const PRODUCER_IDS_MS = 5_000
+const ALTER_PARTITION_MS = 5_000
 /** How long an answer waits for what it tells to be in this broker's metadata. */
 const CATCH_UP_MS = 5_000
 /** How long a broker that stops waits until others lead what it led. */
@@ -70,6 +75,7 @@ export class ClusterMembership implements ClusterPort {
   readonly #watch: BrokerWatch
   readonly #succession: Succession
   #lifecycle: BrokerLifecycle | undefined
+  #replication: Replication | undefined
   #membership: Membership | undefined
   #lane = 0
   #closed = false
@@ -78,7 +84,14 @@ export class ClusterMembership implements ClusterPort {
     const { io, brokerId, store, tail, controller, config, logger, listenerName } = options
     const { image } = tail
     this.#options = options
-    this.peers = new Peers({ io, brokerId, image, store, listenerName })
+    this.peers = new Peers({
+      io,
+      brokerId,
+      image,
+      store,
+      listenerName,
+      onBroken: (broken) => this.#succession.noteBroken(broken),
+    })
     const { peers } = this
     this.channel = new ControllerChannel({
       io,
@@ -155,6 +168,27 @@ export class ClusterMembership implements ClusterPort {
     this.#succession.start()
   }
 
+  /** Fetches what this broker follows, and keeps the in-sync replicas of what it leads. */
+  replicate(partitions: Partitions, topicMetrics: TopicMetricsTable): void {
+    const { io, brokerId, config, logger } = this.#options
+    this.#replication = new Replication({
+      io,
+      brokerId,
+      partitions,
+      config,
+      topicMetrics,
+      open: (leaderId) => this.peers.open(leaderId),
+      alterPartition: (request) =>
+        this.channel.call(alterPartition, request, { deadlineMs: ALTER_PARTITION_MS }),
+      logger,
+    })
+    this.#replication.start()
+  }
+
+  get replication(): Replication | undefined {
+    return this.#replication
+  }
+
   /** Resolves when this broker takes part. */
   async takesPart(): Promise<void> {
     await this.#lifecycle?.takesPart()
@@ -173,6 +207,7 @@ export class ClusterMembership implements ClusterPort {
   async close(): Promise<void> {
     this.#closed = true
     this.#lifecycle?.close()
+    this.#replication?.close()
     this.#succession.close()
     this.#watch.close()
     this.channel.close()
