@@ -1,9 +1,11 @@
+import { LmqError } from '../../base/errors.ts'
 import type { PartitionImage, TopicImage } from '../../cluster/topic-image.ts'
 import { isInternalTopic, refusalOfTopicName } from '../../cluster/topic-name.ts'
 import { metadata } from '../../protocol/apis/03-metadata.ts'
 import { ErrorCode } from '../../protocol/error-code.ts'
 import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
 import { ZERO_UUID } from '../../protocol/uuid.ts'
+import { withDeadline } from '../deadline.ts'
 import { defineHandler, type EncodedBody, type HandlerContext, type Services } from '../handler.ts'
 import { controllerIdFor } from '../known-controller.ts'
 import { allClusterOperations, allTopicOperations } from '../operations.ts'
@@ -12,6 +14,8 @@ type MetadataRequest = RequestOf<typeof metadata>
 type MetadataResponse = ResponseInput<typeof metadata>
 type TopicAnswer = MetadataResponse['topics'][number]
 
+/** How long a client waits for topics that are made for it. */
+const PATIENCE_MS = 2_000
 /** "Was not asked for." */
 const NO_OPERATIONS = -2_147_483_648
 
@@ -64,14 +68,27 @@ function missingTopics(
   return [...missing]
 }
 
-/** @returns topics that could not be made, with what their clients are told */
+/**
+ * @returns topics that could not be made, with what their clients are told. What takes too long goes on being made; its
+ *   clients come back for it, as they do with Kafka, which answers before it is made
+ */
 async function createMissing(
   topics: string[],
   { services }: HandlerContext,
 ): Promise<Map<string, ErrorCode>> {
   const failed = new Map<string, ErrorCode>()
-  for (const [topic, errorCode] of await services.autoCreateTopics(topics)) {
-    if (errorCode !== ErrorCode.NONE) failed.set(topic, errorCode)
+  try {
+    const made = await withDeadline(services.io.timers, PATIENCE_MS, () =>
+      services.autoCreateTopics(topics),
+    )
+    for (const [topic, errorCode] of made) {
+      if (errorCode !== ErrorCode.NONE) failed.set(topic, errorCode)
+    }
+  } catch (error) {
+    if (!(error instanceof LmqError) || error.code !== 'LMQ_REQUEST_TIMED_OUT') throw error
+    for (const topic of topics) {
+      if (!services.image.topics.has(topic)) failed.set(topic, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    }
   }
   return failed
 }

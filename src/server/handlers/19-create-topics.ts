@@ -22,8 +22,9 @@ export const createTopicsHandler = defineHandler({
       numPartitions: config['num.partitions'],
       replicationFactor: defaultReplicationFactor(services),
     }
-    const creating = controller.createTopics({ topics, validateOnly, defaults })
-    const created = await withDeadline(io.timers, timeoutMs, creating)
+    const created = await withDeadline(io.timers, timeoutMs, () =>
+      controller.createTopics({ topics, validateOnly, defaults }),
+    )
     return { topics: created.map((creation) => toAnswer(creation, services)) }
   },
   refuse: ({ topics }, errorCode) => ({

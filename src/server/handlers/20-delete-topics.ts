@@ -26,8 +26,9 @@ export const deleteTopicsHandler = defineHandler({
         'Topic deletion is disabled.',
       )
     }
-    const deleting = controller.deleteTopics({ topics: topicsOf(request) })
-    const deleted = await withDeadline(io.timers, request.timeoutMs, deleting)
+    const deleted = await withDeadline(io.timers, request.timeoutMs, () =>
+      controller.deleteTopics({ topics: topicsOf(request) }),
+    )
     if (apiVersion < FIRST_VERSION_WITH_IDS) {
       // Before ids a topic that is asked for without any name cannot be.
       return { responses: deleted.map((topic) => ({ ...topic, name: topic.name ?? '' })) }

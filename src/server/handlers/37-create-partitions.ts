@@ -9,8 +9,10 @@ export const createPartitionsHandler = defineHandler({
   forwards: true,
   requires: 'ALTER topic:topics[]',
   serve: async ({ topics, timeoutMs, validateOnly }, { services }) => {
-    const creating = services.controller.createPartitions({ topics, validateOnly })
-    return { results: await withDeadline(services.io.timers, timeoutMs, creating) }
+    const results = await withDeadline(services.io.timers, timeoutMs, () =>
+      services.controller.createPartitions({ topics, validateOnly }),
+    )
+    return { results }
   },
   refuse: ({ topics }, errorCode) => ({
     results: topics.map(({ name }) => ({ name, errorCode })),

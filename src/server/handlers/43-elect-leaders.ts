@@ -19,8 +19,9 @@ export const electLeadersHandler = defineHandler({
   forwards: true,
   serve: async (request, { services }) => {
     const { electionType, topicPartitions, timeoutMs } = request
-    const electing = services.controller.electLeaders({ electionType, topicPartitions })
-    const answer = await withDeadline(services.io.timers, timeoutMs, electing)
+    const answer = await withDeadline(services.io.timers, timeoutMs, () =>
+      services.controller.electLeaders({ electionType, topicPartitions }),
+    )
     const { errorCode, errorMessage } = answer
     if (errorCode !== ErrorCode.NONE) return refused(request, errorCode, errorMessage)
     return {

@@ -14,8 +14,9 @@ export const alterPartitionReassignmentsHandler = defineHandler({
     // Kafka's sentence for nothing to do is an empty one.
     if (topics.length === 0) return { ...none, errorMessage: '', responses: [] }
     const command = { topics, allowReplicationFactorChange }
-    const altering = services.controller.alterPartitionReassignments(command)
-    const answer = await withDeadline(services.io.timers, timeoutMs, altering)
+    const answer = await withDeadline(services.io.timers, timeoutMs, () =>
+      services.controller.alterPartitionReassignments(command),
+    )
     return { ...none, errorMessage: null, responses: answer.topics }
   },
   refuse: ({ topics, allowReplicationFactorChange }, errorCode) => ({

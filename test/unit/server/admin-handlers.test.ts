@@ -421,3 +421,26 @@ t.test('DescribeProducers', async (t) => {
   ])
   t.match(topics[2]?.partitions, [{ errorCode: 17 }])
 })
+
+t.test('what has no time is not begun', async (t) => {
+  const { client } = await connect(t)
+  await create(client, topic('kept'))
+  for (const timeoutMs of [0, -1]) {
+    const made = await client.ask(createTopics, 7, {
+      topics: [topic('late')],
+      timeoutMs,
+      validateOnly: false,
+    })
+    t.match(made.topics, [{ name: 'late', errorCode: 7, errorMessage: null }])
+    const grown = await client.ask(createPartitions, 2, {
+      topics: [{ name: 'kept', count: 3, assignments: null }],
+      timeoutMs,
+      validateOnly: false,
+    })
+    t.match(grown.results, [{ name: 'kept', errorCode: 7 }])
+    const gone = await client.ask(deleteTopics, 5, { topics: [], topicNames: ['kept'], timeoutMs })
+    t.match(gone.responses, [{ name: 'kept', errorCode: 7 }])
+  }
+  const again = await create(client, topic('late'), topic('kept'))
+  t.match(again.topics, [{ errorCode: 0 }, { errorCode: 36 }])
+})

@@ -1,6 +1,6 @@
-// Goal: batches that wait for a slow disk stay counted as memory, also when nobody waits for their answer any more: the
-// producer's time-out is over, or its connection is gone. Method: a disk that takes minutes for a write, a small budget, and
-// producers that send more than fits.
+// Goal: a disk that is stuck costs neither memory without bound nor clients their patience. Batches that wait for it stay
+// counted, also when nobody waits for their answer any more: the producer's time-out is over, or its connection is gone.
+// Method: a disk that takes minutes for a write, a small budget, and producers that send more than fits.
 import t from 'tap'
 import { silentLogger } from '../../src/base/logger.ts'
 import { Broker } from '../../src/broker.ts'
@@ -39,6 +39,10 @@ async function startIn(world: SimWorld): Promise<Broker> {
   return Broker.start({ io: world.io, loaded, dataDirs, logger: silentLogger, onFatal })
 }
 
+/** Lets simulated time pass. */
+const pass = (world: SimWorld, ms: number): Promise<void> =>
+  new Promise((resolve) => void world.io.timers.schedule(ms, resolve))
+
 /** Sends in pieces, as a network does. */
 function send(socket: Socket, frame: Buffer): void {
   for (let at = 0; at < frame.length; at += 65_536) socket.write([frame.subarray(at, at + 65_536)])
@@ -74,7 +78,7 @@ class Peer {
     request: RequestInput<A>,
   ): Promise<ResponseOf<A>> {
     send(this.socket, RawClient.frame(api, version, request))
-    while (this.answers.length === 0) await world.advance(1)
+    while (this.answers.length === 0) await pass(world, 1)
     return RawClient.body(api, version, this.answers.shift() as Buffer)
   }
 }
@@ -91,20 +95,22 @@ function batchOf(letter: number) {
   return { index: 0, records: buildBatch([record], {}, createSimIo(1).io.crc32c) }
 }
 
+const metadataRequest = (name: string) => ({
+  topics: [{ name, topicId: ZERO_UUID }],
+  allowAutoTopicCreation: true,
+  includeTopicAuthorizedOperations: false,
+  includeClusterAuthorizedOperations: false,
+})
+
 async function withBroker(work: (world: SimWorld, broker: Broker) => Promise<void>) {
   const world = createSimIo(7)
   await world.run(async () => {
     const broker = await startIn(world)
     const client = await Peer.connect(world, broker)
-    await client.ask(world, metadata, 9, {
-      topics: [{ name: TOPIC, topicId: ZERO_UUID }],
-      allowAutoTopicCreation: true,
-      includeTopicAuthorizedOperations: false,
-      includeClusterAuthorizedOperations: false,
-    })
+    await client.ask(world, metadata, 9, metadataRequest(TOPIC))
     await work(world, broker)
     world.disk.latencyMs = 4
-    await world.advance(2 * STUCK_MS)
+    await pass(world, 2 * STUCK_MS)
     await broker.stop()
   })
 }
@@ -131,7 +137,7 @@ t.test('an answer for want of time does not free what still waits for the disk',
     world.disk.latencyMs = STUCK_MS
     for (let i = 0; i < SENT; i++)
       send(client.socket, RawClient.frame(produce, 9, produceRequest(i)))
-    await world.advance(8_000)
+    await pass(world, 8_000)
     const early = client.answers.length
     t.ok(early >= 1, 'the time-out is told')
     t.ok(early <= AT_MOST, `${early} of ${SENT} requests were taken`)
@@ -140,7 +146,7 @@ t.test('an answer for want of time does not free what still waits for the disk',
     const code = answer?.responses[0]?.partitionResponses[0]?.errorCode
     t.equal(code, ErrorCode.REQUEST_TIMED_OUT)
     world.disk.latencyMs = 4
-    await world.advance(2 * STUCK_MS)
+    await pass(world, 2 * STUCK_MS)
     t.equal(client.answers.length, SENT, 'all are taken when the disk is well again')
     t.equal(await endOf(world, broker), SENT)
   })
@@ -152,13 +158,29 @@ t.test('the end of a connection does not free what still waits for the disk', as
     for (let i = 0; i < SENT; i++) {
       const client = await Peer.connect(world, broker)
       send(client.socket, RawClient.frame(produce, 9, { ...produceRequest(i), timeoutMs: 30_000 }))
-      await world.advance(20)
+      await pass(world, 20)
       client.socket.destroy()
-      await world.advance(20)
+      await pass(world, 20)
     }
     world.disk.latencyMs = 4
-    await world.advance(2 * STUCK_MS)
+    await pass(world, 2 * STUCK_MS)
     const end = await endOf(world, broker)
     t.ok(end >= 1 && end <= AT_MOST, `${end} of ${SENT} batches were taken`)
+  })
+})
+
+t.test('who asks for a topic that is not there does not wait for ever', async (t) => {
+  await withBroker(async (world, broker) => {
+    const client = await Peer.connect(world, broker)
+    world.disk.latencyMs = STUCK_MS
+    const beginMs = world.io.monotonic.nowMs()
+    const early = await client.ask(world, metadata, 9, metadataRequest('new'))
+    t.equal(early.topics[0]?.errorCode, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    t.ok(world.io.monotonic.nowMs() - beginMs < 5_000)
+    world.disk.latencyMs = 4
+    await pass(world, 2 * STUCK_MS)
+    const later = await Peer.connect(world, broker)
+    const late = await later.ask(world, metadata, 9, metadataRequest('new'))
+    t.equal(late.topics[0]?.errorCode, ErrorCode.NONE)
   })
 })
