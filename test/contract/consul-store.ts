@@ -27,6 +27,15 @@ async function win(store: MetadataStore, brokerId = 1): Promise<Leadership> {
   return leadership
 }
 
+function incompressible(sizeBytes: number): Buffer {
+  const buffer = Buffer.alloc(sizeBytes)
+  for (let at = 0, state = 1; at < sizeBytes; at++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0
+    buffer[at] = state >>> 24
+  }
+  return buffer
+}
+
 type Scene = ConsulUnderTest & {
   readonly store: ConsulMetadataStore
   readonly faults: Faults
@@ -136,8 +145,7 @@ export function consulStoreContract(t: Test, prepare: (t: Test) => Promise<Consu
     await store.append(leadership, -1, bytes('a'))
     // The chunks of a large entry are written, then the lead is lost.
     faults.before = () => other.depose(leadership.controllerEpoch)
-    const noise = Buffer.alloc(600_000)
-    for (let at = 0; at < noise.length; at++) noise[at] = (at * 31 + at * at * 17 + (at >> 7)) & 255
+    const noise = incompressible(600_000)
     await t.rejects(store.append(leadership, 0, noise), { code: 'LMQ_NOT_CONTROLLER' })
     const port = scene.connect()
     t.strictSame(

@@ -19,6 +19,9 @@ export type ConsulWatchOptions = {
 /** Least time between two queries that brought nothing new: a watch on a missing key wakes on every write of anybody. */
 const LEAST_MS = 100
 
+/** News is what a broker waits for that missed some. */
+const LONGEST_PAUSE_MS = 2_000
+
 /** Follows one key by blocking queries, until it is stopped. */
 export class ConsulWatch {
   readonly #options: ConsulWatchOptions
@@ -71,7 +74,7 @@ export class ConsulWatch {
         seen = undefined
         this.#failures++
         onFailure(error, this.#failures)
-        await this.#pauses.afterFailure(this.#failures)
+        await this.#pauses.afterFailure(this.#failures, LONGEST_PAUSE_MS)
       }
     }
   }

@@ -6,6 +6,9 @@ import type { ConsulLog } from './consul-log.ts'
 import { ConsulFailure, type ConsulOperation, type ConsulPort } from './consul-port.ts'
 import type { Pauses } from './pauses.ts'
 
+/** Clients wait for an append: a Consul that is back is not to be kept waiting. */
+const LONGEST_PAUSE_MS = 500
+
 export type HeadWriting = {
   readonly hold: ConsulHold
   /** The head that is replaced, exactly. */
@@ -67,7 +70,7 @@ export class HeadWriter {
         failures++
         this.#tell(error, failures, next.index)
         if (this.#pauses.stopped) throw storeError(error)
-        await this.#pauses.afterFailure(failures)
+        await this.#pauses.afterFailure(failures, LONGEST_PAUSE_MS)
       }
     }
     const now = await this.#readHead()
@@ -87,7 +90,7 @@ export class HeadWriter {
         return await read()
       } catch (error) {
         if (!(error instanceof ConsulFailure) || this.#pauses.stopped) throw storeError(error)
-        await this.#pauses.afterFailure(++failures)
+        await this.#pauses.afterFailure(++failures, LONGEST_PAUSE_MS)
       }
     }
   }

@@ -34,9 +34,9 @@ export class Pauses {
     })
   }
 
-  /** The pause before the next attempt: 100 ms after the first failure, doubling up to 5 s. */
-  afterFailure(failures: number): Promise<void> {
-    return this.wait(Math.min(LONGEST_MS, SHORTEST_MS * 2 ** Math.min(failures - 1, 10)))
+  /** The pause before the next attempt: 100 ms after the first failure, doubling up to `longestMs`. */
+  afterFailure(failures: number, longestMs = LONGEST_MS): Promise<void> {
+    return this.wait(Math.min(longestMs, SHORTEST_MS * 2 ** Math.min(failures - 1, 10)))
   }
 
   stop(): void {
