@@ -36,6 +36,7 @@ import { alterClientQuotasHandler } from './handlers/49-alter-client-quotas.ts'
 import { voteHandler } from './handlers/52-vote.ts'
 import { describeQuorumHandler } from './handlers/55-describe-quorum.ts'
 import { alterPartitionHandler } from './handlers/56-alter-partition.ts'
+import { describeUserScramCredentialsHandler } from './handlers/50-describe-user-scram-credentials.ts'
 import { updateFeaturesHandler } from './handlers/57-update-features.ts'
 import { envelopeHandler } from './handlers/58-envelope.ts'
 import { describeClusterHandler } from './handlers/60-describe-cluster.ts'
@@ -86,6 +87,7 @@ export function createApiTable(): ApiTable {
     offsetDeleteHandler,
     describeClientQuotasHandler,
     alterClientQuotasHandler,
+    describeUserScramCredentialsHandler,
     updateFeaturesHandler,
     voteHandler,
     describeQuorumHandler,

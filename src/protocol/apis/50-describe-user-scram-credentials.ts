@@ -2,8 +2,6 @@ import { array, defineApi, errorCode, int8, int32, string } from '../schema.ts'
 
 /**
  * Which SCRAM mechanisms users have credentials for; never the credentials (KIP-554).
- *
- * Not served yet.
  */
 export const describeUserScramCredentials = defineApi({
   key: 50,

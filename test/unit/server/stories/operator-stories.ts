@@ -1,6 +1,7 @@
 import { alterReplicaLogDirs } from '../../../../src/protocol/apis/34-alter-replica-log-dirs.ts'
 import { describeLogDirs } from '../../../../src/protocol/apis/35-describe-log-dirs.ts'
 import { incrementalAlterConfigs } from '../../../../src/protocol/apis/44-incremental-alter-configs.ts'
+import { describeUserScramCredentials } from '../../../../src/protocol/apis/50-describe-user-scram-credentials.ts'
 import { updateFeatures } from '../../../../src/protocol/apis/57-update-features.ts'
 import { listConfigResources } from '../../../../src/protocol/apis/74-list-config-resources.ts'
 import { topic } from './requests.ts'
@@ -152,6 +153,12 @@ export const operatorStories: Record<string, Story> = {
     await configure(s, GROUP, group, 'consumer.session.timeout.ms', null)
     await list(s, 1, [CLIENT_METRICS], 'gone')
     await list(s, 1, [GROUP], 'gone')
+  },
+
+  'credentials of users': async (s) => {
+    const named = (...names: string[]) => names.map((name) => ({ name }))
+    for (const users of [null, [], named('a'), named('a', 'b'), named('a', 'a', 'b'), named('')])
+      await s.ask(describeUserScramCredentials, 0, { users })
   },
 
   'replicas moved between folders': async (s) => {
