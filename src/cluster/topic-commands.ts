@@ -3,7 +3,7 @@ import { ZERO_UUID } from '../protocol/uuid.ts'
 import { configRecords } from './config-commands.ts'
 import type { ConfigRules } from './config-rules.ts'
 import { type ControllerEffect, type Decision, type Outcome, refuse } from './decision.ts'
-import { type MetadataImage, ResourceType } from './metadata-image.ts'
+import { type BrokerImage, type MetadataImage, ResourceType } from './metadata-image.ts'
 import type { MetadataRecord } from './metadata-records.ts'
 import { isActive } from './partition-changes.ts'
 import { type PlacementLoads, placeReplicas } from './replica-placement.ts'
@@ -231,11 +231,15 @@ function placed(
   )
 }
 
-export function placementBrokers(image: MetadataImage) {
+/** What fails with a broker: its rack, else its host, else the broker alone. */
+export const failureDomainOf = ({ rack, hostId, brokerId }: BrokerImage): string =>
+  rack ?? hostId ?? `broker ${brokerId}`
+
+function placementBrokers(image: MetadataImage) {
   return [...image.brokers.values()].map((broker) => ({
     brokerId: broker.brokerId,
     fenced: !isActive(broker),
-    failureDomain: broker.rack ?? broker.hostId ?? `broker ${broker.brokerId}`,
+    failureDomain: failureDomainOf(broker),
   }))
 }
 

@@ -13,7 +13,6 @@ export const serverSettings = {
   }),
   'auto.leader.rebalance.enable': bool({
     default: true,
-    used: false,
     about: 'Whether the controller moves leaders back to the preferred replica by itself.',
   }),
   'background.threads': int({
@@ -126,7 +125,6 @@ export const serverSettings = {
   'leader.imbalance.check.interval.seconds': long({
     default: 300,
     min: 1,
-    used: false,
     about: 'Time between two looks for leaders that are not on the preferred replica.',
   }),
   'listener.security.protocol.map': string({

@@ -1,5 +1,5 @@
 import { consulSettings } from './consul-settings.ts'
-import { bool, bytes, int, LONG_MAX, oneOf, string } from './setting.ts'
+import { bool, bytes, int, LONG_MAX, long, oneOf, string } from './setting.ts'
 
 /** Settings that Kafka does not have. All start with `lmq.`; an unknown `lmq.` name stops the start. */
 export const lmqSettings = {
@@ -47,6 +47,45 @@ export const lmqSettings = {
     min: 64,
     max: 1_048_576,
     about: 'Most segment files held open at once; the one used least recently is closed first.',
+  }),
+  'lmq.rebalance.disk.percent': int({
+    default: 85,
+    update: 'cluster-wide',
+    min: 1,
+    max: 100,
+    about: 'Share of a disk in use above which automatic moves take replicas away from its broker.',
+  }),
+  'lmq.rebalance.enable': bool({
+    default: false,
+    update: 'cluster-wide',
+    about:
+      'Whether the controller moves replicas by itself, when brokers join, leave for good or fill up. Off: it pauses.',
+  }),
+  'lmq.rebalance.gone.after.ms': long({
+    default: 3_600_000,
+    update: 'cluster-wide',
+    min: -1,
+    about: 'Time after which a broker that is away counts as gone for good. -1: never.',
+  }),
+  'lmq.rebalance.interval.ms': int({
+    default: 30_000,
+    update: 'cluster-wide',
+    min: 100,
+    about: 'Time between two looks for replicas to move.',
+  }),
+  'lmq.rebalance.max.moves': int({
+    default: 5,
+    update: 'cluster-wide',
+    min: 1,
+    max: 1_000,
+    about: 'Most partitions that automatic moves copy at a time.',
+  }),
+  'lmq.rebalance.rate.bytes': bytes({
+    default: 33_554_432,
+    update: 'cluster-wide',
+    min: 1_024,
+    max: LONG_MAX,
+    about: 'Bytes per second that automatic moves copy on average, over the whole cluster.',
   }),
   'lmq.tail.bytes': bytes({
     default: 67_108_864,

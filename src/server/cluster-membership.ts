@@ -4,11 +4,14 @@
  */
 import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
+import { VERSION } from '../base/version.ts'
+import { Balance, type BalanceReport } from '../cluster/balance.ts'
 import type { BrokerRegistration, RegistrationAnswer } from '../cluster/broker-commands.ts'
 import { BrokerLifecycle } from '../cluster/broker-lifecycle.ts'
 import { BrokerWatch, type Heartbeat, type HeartbeatAnswer } from '../cluster/broker-watch.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { ControllerChannel } from '../cluster/controller-channel.ts'
+import { askDiskUsage } from '../cluster/disk-usage.ts'
 import type { Membership, MetadataStore } from '../cluster/metadata-store.ts'
 import type { MetadataTail } from '../cluster/metadata-tail.ts'
 import type { Partitions } from '../cluster/partitions.ts'
@@ -20,13 +23,14 @@ import type { BrokerConfig } from '../config/broker-config.ts'
 import type { Io } from '../io/io.ts'
 import type { TopicMetricsTable } from '../metrics/topic-metrics.ts'
 import { createTopics } from '../protocol/apis/19-create-topics.ts'
+import { describeLogDirs } from '../protocol/apis/35-describe-log-dirs.ts'
 import { alterPartition } from '../protocol/apis/56-alter-partition.ts'
 import { envelope } from '../protocol/apis/58-envelope.ts'
 import { allocateProducerIds } from '../protocol/apis/67-allocate-producer-ids.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import { requestHeader } from '../protocol/messages/request-header.ts'
 import { Reader } from '../protocol/reader.ts'
-import type { Api, Fields, InputsOf, ValuesOf } from '../protocol/schema.ts'
+import type { Api, Fields, InputsOf, ResponseOf, ValuesOf } from '../protocol/schema.ts'
 import { Writer } from '../protocol/writer.ts'
 import type { ApiTable } from './api-table.ts'
 import { addressBytes, principalBytes } from './forwarded-client.ts'
@@ -73,9 +77,11 @@ export class ClusterMembership implements ClusterPort {
   readonly channel: ControllerChannel
   readonly #options: ClusterMembershipOptions
   readonly #watch: BrokerWatch
+  readonly #balance: Balance
   readonly #succession: Succession
   #lifecycle: BrokerLifecycle | undefined
   #replication: Replication | undefined
+  #registration: Omit<BrokerRegistration, 'unfenced'> | undefined
   #membership: Membership | undefined
   #lane = 0
   #closed = false
@@ -114,6 +120,14 @@ export class ClusterMembership implements ClusterPort {
       logger,
     })
     this.channel.onRefused((controllerLost) => this.#succession.noteRefused(controllerLost))
+    this.#balance = new Balance({
+      io,
+      image,
+      controller,
+      disks: (brokerIds) => askDiskUsage(brokerIds, (id) => this.#askLogDirs(id)),
+      config,
+      logger,
+    })
     controller.followProgress((id) => this.#watch.appliedIndexOf(id))
   }
 
@@ -128,6 +142,7 @@ export class ClusterMembership implements ClusterPort {
       this.#options
     this.#membership = await store.join({ brokerId, incarnationId, address })
     this.channel.start()
+    this.#balance.start()
     this.#watch.start()
     await controller.start()
     const { image } = tail
@@ -154,6 +169,7 @@ export class ClusterMembership implements ClusterPort {
     const { io, tail, clusterId, config, logger, onFatal } = this.#options
     const { channel } = this
     this.#checkOpen()
+    this.#registration = registration
     this.#lifecycle = new BrokerLifecycle({
       io,
       channel,
@@ -165,7 +181,18 @@ export class ClusterMembership implements ClusterPort {
       onSuperseded: onFatal,
     })
     await this.#lifecycle.register()
+    this.announce(undefined)
     this.#succession.start()
+  }
+
+  /** Shows this broker to those who look for one. @param httpAddress of health and metrics, once they are served */
+  announce(httpAddress: string | undefined): void {
+    const registration = this.#registration
+    if (!registration) return
+    const { brokerId, incarnationId, rack, listeners } = registration
+    const { brokerEpoch } = this
+    const facts = { brokerId, brokerEpoch, incarnationId, rack, version: VERSION, listeners }
+    this.#options.store.announce({ ...facts, httpAddress })
   }
 
   /** Fetches what this broker follows, and keeps the in-sync replicas of what it leads. */
@@ -209,10 +236,22 @@ export class ClusterMembership implements ClusterPort {
     this.#lifecycle?.close()
     this.#replication?.close()
     this.#succession.close()
+    this.#balance.close()
     this.#watch.close()
     this.channel.close()
     this.peers.close()
     await this.#membership?.leave().catch(() => {})
+  }
+
+  /** What automatic moves would do now; for people who ask. */
+  balanceReport(): Promise<BalanceReport> {
+    return this.#balance.dryRun()
+  }
+
+  async #askLogDirs(id: number): Promise<ResponseOf<typeof describeLogDirs>> {
+    if (id === this.#options.brokerId) return this.#serveOwn(describeLogDirs, { topics: null })
+    const connection = await this.peers.connection(id, 'log-dirs')
+    return connection.request(describeLogDirs, { topics: null })
   }
 
   // ------------------------------------------------------------------------------------------------ for handlers

@@ -78,7 +78,11 @@ export class TestMachine {
   /** Asks for in-sync replicas as the leader does, with what it knows. */
   alterIsr(topicName: string, isr: readonly number[], other: Partial<IsrChange> = {}): IsrOutcome {
     const { topicId = '', partitions = [] } = this.image.topic(topicName) ?? {}
-    const { leader = -1, leaderEpoch = -1, partitionEpoch = -1 } = partitions[0] ?? {}
+    const {
+      leader = -1,
+      leaderEpoch = -1,
+      partitionEpoch = -1,
+    } = partitions[other.partitionIndex ?? 0] ?? partitions[0] ?? {}
     const members = isr.map((brokerId) => {
       return { brokerId, brokerEpoch: this.image.brokers.get(brokerId)?.brokerEpoch ?? -1 }
     })
