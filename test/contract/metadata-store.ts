@@ -1,6 +1,11 @@
 // What every MetadataStore promises. One file per implementation calls `metadataStoreContract`.
 import type { Test } from 'tap'
-import type { Leadership, MetadataStore, StoreEntry } from '../../src/cluster/metadata-store.ts'
+import type {
+  Candidate,
+  Leadership,
+  MetadataStore,
+  StoreEntry,
+} from '../../src/cluster/metadata-store.ts'
 
 export type StoreUnderTest = {
   readonly store: MetadataStore
@@ -176,6 +181,64 @@ export function metadataStoreContract(t: Test, open: Opener): void {
     const next = await win(again)
     t.ok(next.controllerEpoch > leadership.controllerEpoch)
     t.equal(await again.append(next, 30, bytes('e31')), 31)
+  })
+
+  check('two writers race: what is acknowledged is there, once, in one order', async (t, under) => {
+    const { store } = under
+    const other = await under.second()
+    const acknowledged = new Map<number, string>()
+    const write = async (mine: MetadataStore, who: Candidate): Promise<void> => {
+      for (let round = 0; round < 8; ) {
+        const head = await mine.head()
+        if (head.controllerId >= 0) await mine.depose(head.controllerEpoch)
+        const leadership = await mine.lead(who)
+        if (!leadership) continue
+        round++
+        try {
+          let { index } = await mine.head()
+          for (let at = 0; at < 5; at++) {
+            const value = `${who.brokerId}: ${round}.${at}`
+            index = await mine.append(leadership, index, bytes(value))
+            acknowledged.set(index, value)
+          }
+        } catch (error) {
+          if ((error as { code?: string }).code !== 'LMQ_NOT_CONTROLLER') throw error
+        }
+      }
+    }
+    await Promise.all([write(store, broker1), write(other, broker2)])
+    const { entries } = await (await under.second()).read(0, 1_000_000)
+    const epochs = entries.map(({ controllerEpoch }) => controllerEpoch)
+    t.strictSame(
+      entries.map(({ index }) => index),
+      entries.map((_, at) => at),
+    )
+    t.strictSame(
+      epochs,
+      [...epochs].sort((a, b) => a - b),
+    )
+    t.equal(new Set(texts(entries)).size, entries.length, 'no value is there twice')
+    for (const [index, value] of acknowledged) t.equal(entries[index]?.payload.toString(), value)
+  })
+
+  check('a reader that fell behind a snapshot goes on from it', async (t, { store, second }) => {
+    const other = await second()
+    const leadership = await win(store)
+    await store.append(leadership, -1, bytes('e0'))
+    t.strictSame(texts((await other.read(0, 1_000)).entries), ['e0'])
+    let index = 0
+    for (; index < 200; ) {
+      index = await store.append(leadership, index, bytes(`e${index + 1}`))
+      if (index % 60 !== 0) continue
+      await store.writeSnapshot(leadership, { index, payload: bytes(`up to ${index}`) })
+    }
+    const { snapshot, entries } = await other.read(1, 1_000_000)
+    t.equal(snapshot?.index, 180)
+    t.equal(snapshot?.payload.toString(), 'up to 180')
+    t.strictSame(
+      entries.map((entry) => entry.index),
+      Array.from({ length: 20 }, (_, at) => 181 + at),
+    )
   })
 
   check('members come and go', async (t, { store, second }) => {
