@@ -118,6 +118,11 @@ export class Broker {
 
   /** Opens the HTTP port, after the Kafka ports: nothing of HTTP is loaded before. @throws LMQ_PORT_TAKEN */
   async openHttp(): Promise<void> {
+    await this.#openHttpPort()
+    if (!this.#stopping) this.#parts.membership?.announce(this.httpAddress)
+  }
+
+  async #openHttpPort(): Promise<void> {
     const { config, settings, listenersPlan } = this.#options.loaded
     const port = config['lmq.http.port']
     if (port < 0) return
@@ -169,8 +174,11 @@ export class Broker {
 
   async #stop(): Promise<void> {
     const { listeners, services, tail, controller, store, membership, brokerEpoch } = this.#parts
-    // Others lead before this broker stops to answer.
-    await membership?.leave()
+    // Others lead before this broker stops to answer: first its partitions, then the metadata.
+    if (membership) {
+      await membership.leave()
+      await controller.close()
+    }
     // Whoever waits in a group is answered first, so that the connections can end.
     services.groups.close()
     await this.#http?.close()
@@ -218,7 +226,8 @@ type Parts = {
   readonly brokerEpoch: () => number
 }
 
-async function openParts(options: BrokerOptions, opening: Opening): Promise<Parts> {
+async function openParts(given: BrokerOptions, opening: Opening): Promise<Parts> {
+  const options = { ...given, cluster: given.cluster ?? (await placeInConsul(given, opening)) }
   const { io, loaded, dataDirs, logger, signal, onFatal } = options
   const { config } = loaded
   const checkWanted = (): void => {
@@ -304,6 +313,23 @@ async function openParts(options: BrokerOptions, opening: Opening): Promise<Part
   return { services, listeners, tail, controller, store, table, membership, brokerEpoch }
 }
 
+/** Where settings name a Consul, it holds what the brokers share. Nothing of it is loaded otherwise. */
+async function placeInConsul(
+  options: BrokerOptions,
+  opening: Opening,
+): Promise<ClusterPlace | undefined> {
+  const { io, loaded, dataDirs, logger } = options
+  const { config } = loaded
+  if (config['lmq.consul.address'].length === 0) return undefined
+  const { ConsulConnection } = await import('./cluster/consul/consul-connection.ts')
+  const connection = await ConsulConnection.open({ io, config, logger })
+  opening.add(() => connection.close())
+  const { clusterId: own, isNew } = identityOf(options)
+  const clusterId = isNew ? await connection.agreeClusterId(own) : own
+  const folder = join(dataDirs[0] ?? '', METADATA_FOLDER)
+  return { clusterId, openStore: () => connection.openStore(clusterId, folder) }
+}
+
 /** @throws LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_LOG_DIR_OFFLINE, LMQ_SHUTTING_DOWN */
 async function openLogDirs(
   { io, loaded, dataDirs, logger, signal, onFatal }: BrokerOptions,
@@ -370,8 +396,8 @@ function identityOf({ io, loaded, dataDirs, cluster }: BrokerOptions) {
   const stored = storedIdentity(io, dataDirs)
   const wanted = config['lmq.cluster.id']
   const brokerId = config['node.id']
-  const clusterId = cluster?.clusterId ?? wanted ?? stored?.clusterId ?? io.random.uuid()
-  return { clusterId, brokerId }
+  const known = cluster?.clusterId ?? wanted ?? stored?.clusterId
+  return { clusterId: known ?? io.random.uuid(), brokerId, isNew: known === undefined }
 }
 
 function checkClusterId(found: string, expected: string): void {
@@ -500,8 +526,13 @@ function registrationOf(
   listeners: readonly Listener[],
 ): Omit<BrokerRegistration, 'unfenced'> {
   const plan = loaded.listenersPlan
+  const marks = new Set(logDirs.directories.map(({ cleanBrokerEpoch }) => cleanBrokerEpoch))
+  const [previousBrokerEpoch = -1] = marks.size === 1 ? marks : []
   return {
     brokerId: broker.brokerId,
+    previousBrokerEpoch,
+    // Logs that were not closed in order may have lost their end.
+    logsWhole: logDirs.directories.every(({ wasClean }) => wasClean),
     incarnationId,
     directoryIds: logDirs.directories.map(({ directoryId }) => directoryId),
     bootId,

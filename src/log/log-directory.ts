@@ -47,6 +47,8 @@ export class LogDirectory implements LogHome {
   directoryId = ''
   /** The last stop was orderly. */
   wasClean = false
+  /** The epoch under which the broker that stopped in order was registered; -1: unknown. */
+  cleanBrokerEpoch = -1
   readonly #io: Io
   readonly #events: DirectoryEvents
   #isOffline = false
@@ -81,6 +83,7 @@ export class LogDirectory implements LogHome {
       const mark = join(this.path, cleanShutdownFile)
       this.wasClean = disk.existsSync(mark)
       if (!this.wasClean) return
+      this.cleanBrokerEpoch = epochOfMark(disk.readFileSync(mark))
       disk.removeFileSync(mark)
       disk.flushFolderSync(this.path)
     } catch (error) {
@@ -268,4 +271,14 @@ export class LogDirectory implements LogHome {
 function codeOf(doing: string): 'LMQ_DISK_READ' | 'LMQ_DISK_FLUSH' | 'LMQ_DISK_WRITE' {
   if (doing === 'read' || doing === 'open') return 'LMQ_DISK_READ'
   return doing === 'flush' ? 'LMQ_DISK_FLUSH' : 'LMQ_DISK_WRITE'
+}
+
+/** @returns -1 where the mark does not say */
+function epochOfMark(content: Buffer): number {
+  try {
+    const { brokerEpoch } = JSON.parse(content.toString('utf8')) as { brokerEpoch?: unknown }
+    return Number.isSafeInteger(brokerEpoch) ? (brokerEpoch as number) : -1
+  } catch {
+    return -1
+  }
 }

@@ -369,7 +369,15 @@ export class LogDirs {
     )
   }
 
-  get directories(): readonly { path: string; directoryId: string; isOffline: boolean }[] {
+  get directories(): readonly {
+    readonly path: string
+    readonly directoryId: string
+    readonly isOffline: boolean
+    /** The last broker here stopped in order. */
+    readonly wasClean: boolean
+    /** The epoch of that broker; -1: unknown. */
+    readonly cleanBrokerEpoch: number
+  }[] {
     return this.#directories
   }
 
