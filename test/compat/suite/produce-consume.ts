@@ -45,7 +45,12 @@ export async function produceAndConsume(context: Context): Promise<void> {
     sameAfterRoundTrip(t, context, [
       { key: base64('gone'), value: null, partition: 0 },
       { key: null, value: base64('no key'), partition: 0 },
+    ]),
+  )
+  await context.feature('neither key nor value', (t) =>
+    sameAfterRoundTrip(t, context, [
       { key: null, value: null, partition: 0 },
+      { key: null, value: null, headers: [['only', base64('header')]], partition: 0 },
     ]),
   )
   await context.feature('empty keys and values', (t) =>
