@@ -16,17 +16,14 @@ type Series = {
   readonly type: 'counter' | 'gauge'
   readonly labels: Labels
   value: number
-}
-
-type Client = {
-  readonly labels: Labels
-  readonly series: Map<string, Series>
   expiresMs: number
 }
 
+type Client = { readonly labels: Labels; readonly series: Map<string, Series> }
+
 /**
- * The last values of what clients pushed, for the metrics page. Bounded in number, and in time: a client that pushes no
- * more is forgotten.
+ * The last values of what clients pushed, for the metrics page. Bounded in number, and in time: what a client pushes no
+ * more is forgotten, and so is the client.
  */
 export class TelemetryMetrics {
   /** Values that came. */
@@ -63,14 +60,15 @@ export class TelemetryMetrics {
     keepMs: number,
   ): void {
     const known = this.#clients.get(clientInstanceId)
-    const client = known ?? { labels, series: new Map(), expiresMs: 0 }
-    client.expiresMs = this.#clock.nowMs() + keepMs
+    const client: Client = known ?? { labels, series: new Map() }
+    const expiresMs = this.#clock.nowMs() + keepMs
     this.#clients.delete(clientInstanceId)
     this.#clients.set(clientInstanceId, client)
-    for (const point of points) this.#takePoint(client, point)
+    for (const point of points) this.#takePoint(client, point, expiresMs)
+    if (client.series.size === 0) this.#clients.delete(clientInstanceId)
   }
 
-  #takePoint(client: Client, point: TelemetryPoint): void {
+  #takePoint(client: Client, point: TelemetryPoint, expiresMs: number): void {
     this.values++
     if (point.isDelta && !Number.isFinite(point.value)) return
     const labels = labelsOf(client.labels, point.attributes)
@@ -79,6 +77,7 @@ export class TelemetryMetrics {
     const known = client.series.get(key)
     if (known) {
       known.value = point.isDelta ? known.value + point.value : point.value
+      known.expiresMs = expiresMs
       return
     }
     if (client.series.size >= MAX_SERIES_OF_CLIENT || !this.#makeRoom(client)) {
@@ -92,6 +91,7 @@ export class TelemetryMetrics {
       type: point.isCounter ? 'counter' : 'gauge',
       labels,
       value: point.value,
+      expiresMs,
     })
   }
 
@@ -109,8 +109,11 @@ export class TelemetryMetrics {
 
   #forgetExpired(): void {
     const nowMs = this.#clock.nowMs()
-    for (const [id, client] of this.#clients) {
-      if (client.expiresMs <= nowMs) this.#forget(id, client)
+    for (const [id, { series }] of this.#clients) {
+      for (const [key, { expiresMs }] of series) {
+        if (expiresMs <= nowMs && series.delete(key)) this.#count--
+      }
+      if (series.size === 0) this.#clients.delete(id)
     }
   }
 

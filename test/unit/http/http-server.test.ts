@@ -2,7 +2,11 @@ import t from 'tap'
 import { HttpServer } from '../../../src/http/http-server.ts'
 import { labelled, single } from '../../../src/metrics/metric.ts'
 
-async function open(t: { teardown(end: () => unknown): void }, healthy = () => true) {
+async function open(
+  t: { teardown(end: () => unknown): void },
+  healthy = () => true,
+  passing: readonly string[] = [],
+) {
   const server = await HttpServer.open({
     host: '127.0.0.1',
     port: 0,
@@ -23,6 +27,7 @@ async function open(t: { teardown(end: () => unknown): void }, healthy = () => t
         ],
       },
     ],
+    changingMetrics: () => passing.map((name) => single('gauge', name, 'Passing.', () => 1)),
     health: () => ({ healthy: healthy(), facts: { brokerId: 1 } }),
   })
   t.teardown(() => server.close())
@@ -55,6 +60,18 @@ t.test('metrics are in the text form of Prometheus', async (t) => {
     t.ok(text.split('\n').includes(line), line)
   }
   t.match(text, /process_cpu_seconds_total/)
+})
+
+t.test('metrics come and go', async (t) => {
+  const passing = ['one']
+  const address = await open(t, () => true, passing)
+  const lines = async () => (await (await fetch(`${address}/metrics`)).text()).split('\n')
+  const first = await lines()
+  for (const line of ['lmq_answer 42', '# TYPE one gauge', 'one 1']) t.ok(first.includes(line))
+  passing[0] = 'two'
+  const later = await lines()
+  t.ok(later.includes('two 1'))
+  t.notOk(later.includes('one 1'))
 })
 
 t.test('anything else is refused', async (t) => {
