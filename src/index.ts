@@ -4,7 +4,7 @@
  * ```ts
  * import { startBroker } from 'lmq'
  *
- * const broker = await startBroker({ port: 0 })
+ * const broker = await startBroker()
  * // any Kafka client: bootstrap.servers = broker.bootstrap
  * await broker.stop()
  * ```
@@ -55,14 +55,15 @@ export type RunningBroker = {
 /**
  * Starts a broker in this process. Several may run at the same time, each with its own port and data folder.
  *
- * Without `dataDir`, `log.dirs` or `defaultDataDir` the data is temporary. Where `port` is 0 and nothing is said of
- * HTTP, that takes a free port, too.
+ * Without `port` or `listeners` the broker takes a free port: `bootstrap` tells which. Without `dataDir`, `log.dirs` or
+ * `defaultDataDir` the data is temporary. Where the port is a free one and nothing is said of HTTP, that takes a free
+ * port, too.
  *
  * @throws {LmqError} LMQ_CONFIG_INVALID and LMQ_CONFIG_UNKNOWN for settings, LMQ_PORT_TAKEN, LMQ_LISTENER_INVALID,
  *   LMQ_LOG_DIR_TAKEN, LMQ_LOG_DIR_FOREIGN, LMQ_LOG_DIR_OFFLINE, LMQ_STORE_CORRUPT, LMQ_SHUTTING_DOWN
  */
 export function startBroker(options: BrokerStartOptions = {}): Promise<RunningBroker> {
-  return startWith(options, createNodeIo(), undefined)
+  return startWith({ defaultPort: 0, ...options }, createNodeIo(), undefined)
 }
 
 async function startWith(

@@ -37,6 +37,7 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
     ...parseStartFlags(argv),
     env: process.env,
     defaultDataDir: defaultDataDir(),
+    defaultPort: undefined,
     hostName: hostname(),
   }
   // How logs look is a setting, too, and the broker's first line must look right already.

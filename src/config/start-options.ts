@@ -30,6 +30,8 @@ export type StartOptions = StartFlags & {
   readonly env?: Environment | undefined
   /** Folder of the data when nothing else names one; without it the data is temporary. */
   readonly defaultDataDir?: string | undefined
+  /** Port of the listener when nothing says where to listen; undefined: Kafka's 9092. */
+  readonly defaultPort?: number | undefined
   /** The machine's name, for listeners that are open on every address. */
   readonly hostName?: string | undefined
   /** There are other brokers: the defaults of a cluster hold. */
@@ -83,10 +85,13 @@ export function loadStartOptions(
     inCluster,
   } = options
   const file = configFile === undefined ? undefined : readConfigFile(configFile, readText)
+  const weaker = { file, environment }
+  const isPlaced = 'listeners' in settings || weakerSettings(weaker).has('listeners')
+  const port = options.port ?? (isPlaced ? undefined : options.defaultPort)
   return loadSettings({
     file,
     environment,
-    flags: settingsOfFlags(options, { file, environment }),
+    flags: settingsOfFlags({ ...options, port }, weaker),
     set: new Map(Object.entries(settings)),
     defaultDataDir,
     hostName,

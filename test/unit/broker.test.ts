@@ -174,3 +174,12 @@ t.test('a start can be ended, and leaves nothing behind', async (t) => {
   t.equal(await append(portOf(broker), 'a'), 0)
   await broker.stop()
 })
+
+t.test('a broker of a test takes a free port when nothing says where', async (t) => {
+  const [one, other] = await Promise.all([startBroker(), startBroker()])
+  t.teardown(() => Promise.all([one.stop(), other.stop()]))
+  t.not(portOf(one), 9092)
+  t.not(portOf(one), portOf(other))
+  const settings = { listeners: `PLAINTEXT://127.0.0.1:${portOf(one)}` }
+  await t.rejects(startBroker({ settings, httpPort: -1 }), { code: 'LMQ_PORT_TAKEN' })
+})
