@@ -13,7 +13,7 @@ import { OutcomeError } from '../client/outcome-error.ts'
 import { UsageError } from './error-sentence.ts'
 import { tableOf } from './output.ts'
 import { type Place, parsePlace, resolvePlaces } from './place.ts'
-import { Progress } from './progress.ts'
+import { removeEach } from './remove-each.ts'
 import { collect, integerOf, type Tool, withTool, withToolFlags } from './tool.ts'
 
 export function groupsCommand(): Command {
@@ -160,22 +160,10 @@ const remove = (
   { ifExists }: { ifExists?: boolean },
   command: Command,
 ): Promise<void> =>
-  withTool(command, async ({ client, output }) => {
-    const progress = new Progress('deleted', names.length)
-    const results: { groupId: string; deleted: boolean }[] = []
-    for (const groupId of names) {
-      try {
-        await deleteGroup(client, groupId)
-        results.push({ groupId, deleted: true })
-      } catch (error) {
-        const isGone = error instanceof OutcomeError && error.errorName === 'GROUP_ID_NOT_FOUND'
-        if (!ifExists || !isGone) throw error
-        results.push({ groupId, deleted: false })
-      }
-      progress.advance()
-    }
-    progress.end()
-    const sentence = ({ groupId, deleted }: { groupId: string; deleted: boolean }): string =>
-      deleted ? `deleted ${groupId}` : `${groupId} was not there`
-    output.done(results, results.map(sentence).join('\n'))
-  })
+  withTool(command, (tool) =>
+    removeEach(tool, names, {
+      key: 'groupId',
+      remove: (name) => deleteGroup(tool.client, name),
+      passedOver: ifExists ? 'GROUP_ID_NOT_FOUND' : undefined,
+    }),
+  )

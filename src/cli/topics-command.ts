@@ -12,6 +12,7 @@ import { listOffsets, OffsetSpec } from '../client/offsets.ts'
 import { OutcomeError } from '../client/outcome-error.ts'
 import { UsageError } from './error-sentence.ts'
 import { Progress } from './progress.ts'
+import { removeEach } from './remove-each.ts'
 import { settingsOf } from './start-flags.ts'
 import { collect, integerOf, withTool, withToolFlags } from './tool.ts'
 
@@ -213,24 +214,13 @@ const remove = (
   { ifExists }: { ifExists?: boolean },
   command: Command,
 ): Promise<void> =>
-  withTool(command, async ({ client, output }) => {
-    const progress = new Progress('deleted', names.length)
-    const results: { name: string; deleted: boolean }[] = []
-    for (const name of names) {
-      try {
-        await deleteTopic(client, name)
-        results.push({ name, deleted: true })
-      } catch (error) {
-        if (!ifExists || !isOutcome(error, 'UNKNOWN_TOPIC_OR_PARTITION')) throw error
-        results.push({ name, deleted: false })
-      }
-      progress.advance()
-    }
-    progress.end()
-    const sentence = ({ name, deleted }: { name: string; deleted: boolean }): string =>
-      deleted ? `deleted ${name}` : `${name} was not there`
-    output.done(results, results.map(sentence).join('\n'))
-  })
+  withTool(command, (tool) =>
+    removeEach(tool, names, {
+      key: 'name',
+      remove: (name) => deleteTopic(tool.client, name),
+      passedOver: ifExists ? 'UNKNOWN_TOPIC_OR_PARTITION' : undefined,
+    }),
+  )
 
 const trim = (
   name: string,
