@@ -187,6 +187,18 @@ export function leadsAnything(image: MetadataImage, brokerId: number): boolean {
   return false
 }
 
+/** The fenced brokers that are in some ISR: they came back with everything, and did not take part since. */
+export function fencedInSync(image: MetadataImage): ReadonlySet<number> {
+  const found = new Set<number>()
+  if (![...image.brokers.values()].some(({ fenced }) => fenced)) return found
+  for (const { partitions } of image.topics.values()) {
+    for (const { isr } of partitions) {
+      for (const member of isr) if (image.brokers.get(member)?.fenced) found.add(member)
+    }
+  }
+  return found
+}
+
 /**
  * Takes a broker out of the cluster's memory: it is in sync and eligible nowhere any more, and will have to register
  * anew. Partitions keep it as a replica until they are reassigned. One that is alive is refused: Kafka forgets it, too,

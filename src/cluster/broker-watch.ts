@@ -7,7 +7,7 @@ import type { BrokerConfig } from '../config/broker-config.ts'
 import type { Io, Timer } from '../io/io.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import type { BrokerRegistration, RegistrationAnswer } from './broker-commands.ts'
-import { leadsAnything } from './broker-commands.ts'
+import { fencedInSync, leadsAnything } from './broker-commands.ts'
 import type { Controller } from './controller.ts'
 import { Liveness } from './liveness.ts'
 import type { BrokerImage, MetadataImage } from './metadata-image.ts'
@@ -73,6 +73,11 @@ export class BrokerWatch {
   /** By broker: when it asked to stop, and what the others must have applied before it may. */
   readonly #stopping = new Map<number, { readonly sinceMs: number; readonly index: number }>()
   readonly #dialling = new Set<number>()
+  /** The fenced brokers in some ISR, as of one index of the metadata. */
+  #inSync: { readonly index: number; readonly brokerIds: ReadonlySet<number> } = {
+    index: -1,
+    brokerIds: new Set(),
+  }
   #timer: Timer | undefined
   #closed = false
 
@@ -182,7 +187,9 @@ export class BrokerWatch {
     const { controller, image, brokerId, config } = this.#options
     this.#follow()
     if (!controller.isActive) return
-    const others = [...image.liveBrokers()].filter((broker) => broker.brokerId !== brokerId)
+    const others = [...image.brokers.values()].filter(
+      (broker) => broker.brokerId !== brokerId && this.#isWaitedFor(broker),
+    )
     const sessionMs = config['broker.session.timeout.ms']
     const lateMs = this.#everyMs() + LATE_MS
     for (const silent of this.#liveness.silent(others, sessionMs, lateMs, this.#nowMs())) {
@@ -206,7 +213,7 @@ export class BrokerWatch {
     const { peers, image } = this.#options
     if (this.#closed || !this.#options.controller.isActive || this.#dialling.has(brokerId)) return
     const known = image.brokers.get(brokerId)
-    if (!known || known.fenced || known.brokerEpoch !== brokerEpoch) return
+    if (!known || known.brokerEpoch !== brokerEpoch || !this.#isWaitedFor(known)) return
     this.#dialling.add(brokerId)
     const outcome = await peers.dial(brokerId, DIAL_TIMEOUT_MS)
     this.#dialling.delete(brokerId)
@@ -217,7 +224,7 @@ export class BrokerWatch {
     const { controller, image, logger } = this.#options
     const known = image.brokers.get(brokerId)
     if (this.#closed || !controller.isActive || !known || known.brokerEpoch !== brokerEpoch) return
-    if (known.fenced) return
+    if (!this.#isWaitedFor(known)) return
     logger.warn({ brokerId, brokerEpoch, why }, 'a broker is gone: others take over what it led')
     const { inControlledShutdown } = known
     try {
@@ -225,6 +232,16 @@ export class BrokerWatch {
     } catch (error) {
       logger.warn({ brokerId, error: String(error) }, 'a broker could not be fenced')
     }
+  }
+
+  /** Others wait for it while it is gone: it takes part, or is in an ISR although it does not yet. */
+  #isWaitedFor({ brokerId, fenced }: BrokerImage): boolean {
+    if (!fenced) return true
+    const { index } = this.#options.image
+    if (this.#inSync.index !== index) {
+      this.#inSync = { index, brokerIds: fencedInSync(this.#options.image) }
+    }
+    return this.#inSync.brokerIds.has(brokerId)
   }
 
   #everyMs(): number {
