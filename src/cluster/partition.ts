@@ -26,6 +26,8 @@ export type PartitionReadOptions = {
   readonly minOneBatch: boolean
 }
 
+type Trimmer = { readonly offset: number; readonly done: (errorCode: ErrorCode) => void }
+
 /** May be called before `append` returns. */
 export type PartitionAppendDone = (result: AppendResult) => void
 
@@ -64,6 +66,8 @@ export class Partition implements LogListener {
   #leadership: Leadership | undefined
   /** What the present leader said, as follower; it may be beyond what is written here. */
   #leaderHighWatermark = -1
+  /** Who waits for records to be gone from all live replicas. */
+  readonly #trimmers = new Set<Trimmer>()
   /** Producers that wait for the high watermark. */
   readonly #producers = new LogWaiters()
   /** Fetches that wait for anything that readers can see. */
@@ -340,6 +344,36 @@ export class Partition implements LogListener {
     return this.log.deleteRecordsBefore(wanted)
   }
 
+  /** The least log start of all replicas whose brokers live: everything below is gone for good. */
+  get lowWatermark(): number {
+    let least = this.log.logStartOffset
+    for (const { brokerId, logStartOffset } of this.followers) {
+      if (logStartOffset < least && this.#peers.eligibleEpoch(brokerId) >= 0) least = logStartOffset
+    }
+    return least
+  }
+
+  /**
+   * Calls `done` once, in a later turn: when the low watermark has reached `offset`, or this broker leads no more.
+   *
+   * @returns stops waiting
+   */
+  whenTrimmed(offset: number, done: (errorCode: ErrorCode) => void): () => void {
+    const trimmer = { offset, done }
+    this.#trimmers.add(trimmer)
+    return () => this.#trimmers.delete(trimmer)
+  }
+
+  #tellTrimmers(errorCode: ErrorCode = ErrorCode.NONE): void {
+    if (this.#trimmers.size === 0) return
+    const { lowWatermark } = this
+    for (const trimmer of [...this.#trimmers]) {
+      if (errorCode === ErrorCode.NONE && trimmer.offset > lowWatermark) continue
+      this.#trimmers.delete(trimmer)
+      trimmer.done(errorCode)
+    }
+  }
+
   // ------------------------------------------------------------------------------------------------ the followers
 
   /**
@@ -352,6 +386,7 @@ export class Partition implements LogListener {
     if (!this.#isLeader || !this.#leadership) return ErrorCode.NOT_LEADER_OR_FOLLOWER
     const errorCode = this.#leadership.fetched(fetch, this.log.writtenEndOffset)
     if (errorCode !== ErrorCode.NONE) return errorCode
+    this.#tellTrimmers()
     this.#leadership.expand()
     this.#advance()
     return ErrorCode.NONE
@@ -363,6 +398,7 @@ export class Partition implements LogListener {
     this.#leadership.shrink()
     this.#leadership.expand()
     this.#advance()
+    this.#tellTrimmers()
   }
 
   /** The controller has changed the ISR as it was asked to; the metadata may come later. */
@@ -531,6 +567,7 @@ export class Partition implements LogListener {
 
   #release(errorCode: ErrorCode): void {
     this.#producers.failAll(errorCode)
+    this.#tellTrimmers(errorCode)
     this.#tellAll()
   }
 

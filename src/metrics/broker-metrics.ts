@@ -11,6 +11,7 @@ export type MetricSources = {
   listeners(): Iterable<{ metrics: ListenerMetrics; connectionCount: number }>
   readonly topics: TopicMetricsTable
   partitions(): PartitionCounts
+  replication(): ReplicationCounts
   controller(): ControllerCounts
   groups(): { readonly byState: Readonly<Record<string, number>>; readonly offsets: number }
   fetchSessions(): {
@@ -32,6 +33,15 @@ export type PartitionCounts = {
   readonly underReplicated: number
   readonly underMinIsr: number
   readonly offline: number
+}
+
+export type ReplicationCounts = {
+  readonly isrShrinks: number
+  readonly isrExpands: number
+  readonly failedIsrUpdates: number
+  /** Records that a follower here is behind its leader's high watermark, the most of all. */
+  readonly maxLag: number
+  readonly failedPartitions: number
 }
 
 export type ControllerCounts = {
@@ -129,7 +139,7 @@ function quantileOf(buckets: Float64Array, count: number, quantile: number): num
   return 0
 }
 
-function replicaMetrics({ partitions, logDirs }: MetricSources): Metric[] {
+function replicaMetrics({ partitions, replication, logDirs }: MetricSources): Metric[] {
   const gauge = (name: string, help: string, read: (counts: PartitionCounts) => number) =>
     single('gauge', `kafka_server_replicamanager_${name}`, help, () => read(partitions()))
   return [
@@ -144,6 +154,36 @@ function replicaMetrics({ partitions, logDirs }: MetricSources): Metric[] {
       'underminisrpartitioncount',
       'Partitions led here whose ISR is below min.insync.replicas. Alert above 0.',
       ({ underMinIsr }) => underMinIsr,
+    ),
+    single(
+      'counter',
+      'kafka_server_replicamanager_isrshrinks_total',
+      'Replicas that left the ISRs of partitions led here.',
+      () => replication().isrShrinks,
+    ),
+    single(
+      'counter',
+      'kafka_server_replicamanager_isrexpands_total',
+      'Replicas that joined the ISRs of partitions led here.',
+      () => replication().isrExpands,
+    ),
+    single(
+      'counter',
+      'kafka_server_replicamanager_failedisrupdates_total',
+      'Changes of ISRs that the controller did not take.',
+      () => replication().failedIsrUpdates,
+    ),
+    single(
+      'gauge',
+      'kafka_server_replicafetchermanager_maxlag',
+      'Records that the replica furthest behind here lacks of what its leader has committed.',
+      () => replication().maxLag,
+    ),
+    single(
+      'gauge',
+      'kafka_server_replicafetchermanager_failedpartitionscount',
+      'Partitions whose last fetch from their leader failed.',
+      () => replication().failedPartitions,
     ),
     gauge('offlinereplicacount', 'Replicas here that cannot be used.', ({ offline }) => offline),
     single(

@@ -5,6 +5,7 @@ import type { Heartbeat, HeartbeatAnswer } from '../cluster/broker-watch.ts'
 import type { Controller } from '../cluster/controller.ts'
 import type { MetadataImage } from '../cluster/metadata-image.ts'
 import type { Partitions } from '../cluster/partitions.ts'
+import type { ReplicationCounts } from '../cluster/replication.ts'
 import type { BrokerConfig } from '../config/broker-config.ts'
 import type { BrokerSettings } from '../config/broker-settings.ts'
 import type { GroupCoordinator } from '../coordinator/group-coordinator.ts'
@@ -80,6 +81,8 @@ export type ClusterPort = {
   heartbeat(heartbeat: Heartbeat, connection: ConnectionFacts): Promise<HeartbeatAnswer>
   /** Whether this broker, too, counts the controller of that epoch as lost. */
   grantsVote(controllerEpoch: number): Promise<boolean>
+  /** Undefined until this broker takes part. */
+  readonly replication: { count(): ReplicationCounts } | undefined
 }
 
 /** What a handler may know about the connection that a request came on. */

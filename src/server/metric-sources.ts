@@ -1,6 +1,6 @@
 import { VERSION } from '../base/version.ts'
 import type { Controller } from '../cluster/controller.ts'
-import type { Partitions } from '../cluster/partitions.ts'
+import type { ReplicationCounts } from '../cluster/replication.ts'
 import type { MetricSources } from '../metrics/broker-metrics.ts'
 import type { ApiTable } from './api-table.ts'
 import type { Services } from './handler.ts'
@@ -11,6 +11,16 @@ export type MeasuredParts = {
   readonly listeners: readonly Listener[]
   readonly table: ApiTable
   readonly controller: Controller
+}
+
+/** A broker that is alone. */
+const noReplication: ReplicationCounts = {
+  isrShrinks: 0,
+  isrExpands: 0,
+  failedIsrUpdates: 0,
+  maxLag: 0,
+  failedPartitions: 0,
+  fetchers: 0,
 }
 
 /** What `metrics/broker-metrics.ts` asks of a broker: read when somebody looks. */
@@ -27,7 +37,8 @@ export function metricSources(parts: MeasuredParts): MetricSources {
       for (const { metrics } of table.all()) yield metrics
     },
     listeners: () => listeners,
-    partitions: () => countPartitions(partitions),
+    partitions: () => partitions.count(),
+    replication: () => services.cluster?.replication?.count() ?? noReplication,
     controller() {
       let fencedBrokers = 0
       for (const broker of image.brokers.values()) if (broker.fenced) fencedBrokers++
@@ -63,17 +74,4 @@ export function metricSources(parts: MeasuredParts): MetricSources {
       return { online: logDirs.directories.length - offline, offline, sizeBytes }
     },
   }
-}
-
-function countPartitions(partitions: Partitions) {
-  const counts = { total: 0, led: 0, underReplicated: 0, underMinIsr: 0, offline: 0 }
-  for (const partition of partitions.all()) {
-    counts.total++
-    if (partition.log.state === 'offline') counts.offline++
-    if (!partition.isLeader) continue
-    counts.led++
-    if (partition.isr.length < partition.replicas.length) counts.underReplicated++
-    if (partition.isr.length < partition.minInSyncReplicas) counts.underMinIsr++
-  }
-  return counts
 }
