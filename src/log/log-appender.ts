@@ -152,6 +152,11 @@ export class LogAppender {
     const baseOffset = baseOffsetOf(batch, 0)
     // Without records a log's end is only where it was told to begin: the batch there may begin before it.
     if (!core.segments.active) core.logEndOffset = baseOffset
+    if (baseOffset > core.logEndOffset && core.cleanedOffset < 0) {
+      // The leader's log was compacted: recovery must not take the gap for damage.
+      core.cleanedOffset = 0
+      core.home.checkpointSoon()
+    }
     const lastOffset = baseOffset + lastOffsetDeltaOf(batch, 0)
     this.#place(batch, lastOffset, maxTimestampOf(batch, 0), nowMs)
     core.epochs.note(leaderEpochOf(batch, 0), baseOffset)

@@ -7,7 +7,7 @@ import { LeaderEpochCache } from './leader-epoch-cache.ts'
 import type { LogConfig } from './log-config.ts'
 import { folderNameOf, leaderEpochFile, partitionMetadataFile } from './log-files.ts'
 import { LogFlusher } from './log-flusher.ts'
-import { type LoadedLog, loadLog } from './log-loader.ts'
+import { type Gaps, type LoadedLog, loadLog } from './log-loader.ts'
 import { LogReader } from './log-reader.ts'
 import type { LogHome, LogShared } from './log-shared.ts'
 import { LogWaiters, type Waiter } from './log-waiters.ts'
@@ -143,7 +143,7 @@ export class LogCore {
       wasClean: this.#wasClean,
       recoveryPoint: this.#recoveryPoint,
       logStartOffset: this.logStartOffset,
-      mayHaveGaps: this.shared.mayHaveGaps(this.topic),
+      gaps: this.#gaps,
       producers: this.producers,
       snapshots: this.snapshots,
       epochs: this.epochs,
@@ -157,6 +157,12 @@ export class LogCore {
       )
     }
     return loaded
+  }
+
+  /** The topic's setting may have changed since: what counts is whether compaction ever came here. */
+  get #gaps(): Gaps {
+    if (!this.shared.mayHaveGaps(this.topic)) return 'impossible'
+    return this.cleanedOffset < 0 ? 'unlikely' : 'expected'
   }
 
   /** Opens it if nobody has yet. If that fails the log directory is closed. */

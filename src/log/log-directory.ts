@@ -140,19 +140,21 @@ export class LogDirectory implements LogHome {
       const { entries, damage } = readCheckpoint(this.#io.disk, path, decodeOffsets)
       if (damage)
         this.logger.warn({ path }, 'a checkpoint is unreadable: logs are checked as a whole')
-      return new Map(
+      const offsets = new Map(
         entries.map((entry) => [folderNameOf(entry.topic, entry.partitionIndex), entry.offset]),
       )
+      return { offsets, isLost: damage !== undefined }
     }
     const recoveryPoints = read(offsetCheckpoints.recoveryPoint)
     const logStarts = read(offsetCheckpoints.logStartOffset)
     const highWatermarks = read(offsetCheckpoints.highWatermark)
     const cleaned = read(offsetCheckpoints.cleanedOffset)
     return (name) => ({
-      recoveryPoint: recoveryPoints.get(name) ?? 0,
-      logStartOffset: logStarts.get(name) ?? 0,
-      highWatermark: highWatermarks.get(name) ?? 0,
-      cleanedOffset: cleaned.get(name) ?? -1,
+      recoveryPoint: recoveryPoints.offsets.get(name) ?? 0,
+      logStartOffset: logStarts.offsets.get(name) ?? 0,
+      highWatermark: highWatermarks.offsets.get(name) ?? 0,
+      // Not known is not never.
+      cleanedOffset: cleaned.offsets.get(name) ?? (cleaned.isLost ? 0 : -1),
     })
   }
 

@@ -15,7 +15,7 @@ import { LogMoves } from './log-moves.ts'
 import { retain } from './log-retention.ts'
 import type { LogSettings, LogShared } from './log-shared.ts'
 import { PartitionLog } from './partition-log.ts'
-import { decodePartitionMetadata } from './partition-metadata.ts'
+import { decodePartitionMetadata, isSameTopicId } from './partition-metadata.ts'
 
 /** How long a log goes on keeping its tail in memory when nobody reads it. */
 const tailIdleMs = 5_000
@@ -275,7 +275,7 @@ export class LogDirs {
     if (!found) return undefined
     this.#unclaimed.delete(name)
     const storedId = this.#storedTopicId(found)
-    if (storedId === undefined || storedId === topicId) return found
+    if (storedId === undefined || isSameTopicId(storedId, topicId)) return found
     this.#options.logger.warn(
       { log: name, storedId, topicId },
       'the log on disk is of an older topic of the same name and is removed',

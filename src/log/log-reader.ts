@@ -190,7 +190,10 @@ function fill(segment: Segment, position: number, buffer: Buffer): Promise<Buffe
   })
 }
 
-/** Cuts behind the last batch that is whole and below `upTo`. */
+/**
+ * Cuts behind the last batch that is whole and below `upTo`, and before one that cannot be right: no checksum covers
+ * lengths and offsets, but offsets never go back, and where they do behind a gap it is the batch there that is wrong.
+ */
 function wholeBatches(
   segment: Segment,
   buffer: Buffer,
@@ -200,12 +203,23 @@ function wholeBatches(
 ): DiskRead {
   let at = 0
   let nextOffset = offset
+  let lastAt = 0
+  let isBehindGap = false
   while (buffer.length - at >= BATCH_HEADER_BYTES) {
     const sizeBytes = batchSizeOf(buffer, at)
     if (sizeBytes > buffer.length - at) break
-    if (sizeBytes < BATCH_HEADER_BYTES) throw damaged(segment, position + at, 'impossible length')
+    const baseOffset = baseOffsetOf(buffer, at)
     const lastOffset = lastOffsetOf(buffer, at)
+    const goesBack = at > 0 && baseOffset < nextOffset
+    if (sizeBytes < BATCH_HEADER_BYTES || lastOffset < baseOffset || goesBack) {
+      if (goesBack && isBehindGap) at = lastAt
+      if (at === 0) throw damaged(segment, position, 'impossible length or offset')
+      if (at === lastAt) nextOffset = endBefore(buffer, at)
+      break
+    }
     if (lastOffset >= upTo) break
+    isBehindGap = at === 0 ? baseOffset > offset : baseOffset > nextOffset
+    lastAt = at
     nextOffset = lastOffset + 1
     at += sizeBytes
   }
@@ -214,6 +228,16 @@ function wholeBatches(
     records: at === buffer.length ? buffer : buffer.subarray(0, at),
     firstOffset: baseOffsetOf(buffer, 0),
     nextOffset,
+  }
+}
+
+/** The offset behind the last batch that ends at `end`; there is at least one. */
+function endBefore(buffer: Buffer, end: number): number {
+  let at = 0
+  for (;;) {
+    const next = at + batchSizeOf(buffer, at)
+    if (next >= end) return lastOffsetOf(buffer, at) + 1
+    at = next
   }
 }
 

@@ -44,6 +44,11 @@ export class OffsetIndex extends IndexFile {
     this.keep(this.#floor(offset - 1 - this.baseOffset) + 1)
   }
 
+  /** The segment's base offset when there is no entry. */
+  get lastOffset(): number {
+    return this.baseOffset + (this.count === 0 ? 0 : this.#offsetAt(this.count - 1))
+  }
+
   get lastPosition(): number {
     return this.count === 0 ? 0 : this.#positionAt(this.count - 1)
   }

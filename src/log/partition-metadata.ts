@@ -9,3 +9,16 @@ export function decodePartitionMetadata(content: Buffer): string | undefined {
     content.toString('latin1'),
   )?.[1]
 }
+
+/**
+ * Ids are chosen at random: two that differ in a single bit of their text are one id of which a bit was flipped on the
+ * disk, and no reason to take the records for another topic's.
+ */
+export function isSameTopicId(stored: string, topicId: string): boolean {
+  let differentBits = 0
+  for (let at = 0; at < topicId.length; at++) {
+    let bits = stored.charCodeAt(at) ^ topicId.charCodeAt(at)
+    for (; bits > 0; bits &= bits - 1) differentBits++
+  }
+  return stored.length === topicId.length && differentBits <= 1
+}
