@@ -61,7 +61,8 @@ class Member:
         consumer.subscribe(topics)
         running = True
         while running:
-            for place, messages in consumer.poll(timeout_ms=50).items():
+            # Shorter polls now and then keep this client from ever finishing to join.
+            for place, messages in consumer.poll(timeout_ms=500).items():
                 self.positions[place] = messages[-1].offset + 1
                 for message in messages:
                     self.records.put(record_of(message))
