@@ -126,6 +126,53 @@ export function consulStoreContract(t: Test, prepare: (t: Test) => Promise<Consu
     t.strictSame(texts((await other.read(0, 1_000)).entries), ['a'])
   })
 
+  for (const fate of ['happened', 'happens later', 'never'] as const) {
+    check(`an attempt to lead whose answer is lost binds nobody: ${fate}`, async (t, scene) => {
+      const { store, other, faults, until } = scene
+      const first = await win(other, 2)
+      await other.append(first, -1, bytes('a'))
+      await first.release()
+      faults.lostLeads.push(fate)
+      await t.rejects(store.lead(candidate(1)), { code: 'LMQ_STORE_UNREACHABLE' })
+      let next: Leadership | undefined
+      await until(async () => {
+        next = await other.lead(candidate(2))
+        return next !== undefined
+      }, 'the lead')
+      t.ok((next?.controllerEpoch ?? 0) > first.controllerEpoch)
+      t.equal(await store.lead(candidate(1)), undefined)
+      t.equal(await other.append(next as Leadership, 0, bytes('b')), 1)
+      t.equal((await store.head()).controllerId, 2)
+    })
+  }
+
+  check('an attempt to lead that arrives after it was given up is void', async (t, scene) => {
+    const { store, other, faults, until } = scene
+    faults.lostLeads.push('happens later')
+    await t.rejects(store.lead(candidate(1)), { code: 'LMQ_STORE_UNREACHABLE' })
+    const late = faults.late[0] ?? []
+    const sessionId = late[1]?.verb === 'lock' ? late[1].sessionId : ''
+    const port = scene.connect()
+    await until(async () => !(await port.renewSession(sessionId)), 'the end of its session')
+    t.match(await port.transaction(late), { committed: false })
+    t.equal((await other.head()).controllerId, -1)
+    await port.close()
+  })
+
+  check('a broker that starts again takes the lead from its former run', async (t, scene) => {
+    const { store, other } = scene
+    const former = await win(store)
+    await store.append(former, -1, bytes('a'))
+    const again = { brokerId: 1, incarnationId: 'second run' }
+    await other.join({ ...candidate(2), address: 'b:2' })
+    t.equal((await other.head()).controllerId, 1, 'no business of others')
+    await other.join({ ...again, address: 'a:1' })
+    t.equal((await other.head()).controllerId, -1)
+    const next = await other.lead(again)
+    t.ok(next?.held)
+    await t.rejects(store.append(former, 0, bytes('late')), { code: 'LMQ_NOT_CONTROLLER' })
+  })
+
   check('a snapshot whose answer is lost', async (t, { store, other, faults }) => {
     const leadership = await win(store)
     for (let index = -1; index < 3; index++) {

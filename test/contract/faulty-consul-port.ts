@@ -13,27 +13,31 @@ import {
 export type LostAnswer = 'happened' | 'happens later' | 'never'
 
 export type Faults = {
-  /** For the transactions to come, in order. */
+  /** For the entries and snapshots to come, in order. */
   readonly lost: LostAnswer[]
+  /** For attempts to win a lock. */
+  readonly lostLeads: LostAnswer[]
   /** Runs before a transaction is carried out whose answer is not lost. */
   before: (() => Promise<void>) | undefined
   /** Nothing gets through. */
   isAway: boolean
+  /** Transactions that happen later, and have not so far. */
+  readonly late: (readonly ConsulOperation[])[]
 }
 
-/** Faults apply to the transactions that `concerns` names: by default those that write an entry or a snapshot. */
-export function faultyPort(
-  port: ConsulPort,
-  concerns = (operations: readonly ConsulOperation[]): boolean =>
-    operations[0]?.verb === 'check-session' && operations[1]?.verb === 'cas',
-): { port: ConsulPort; faults: Faults } {
-  const faults: Faults = { lost: [], before: undefined, isAway: false }
+const isHeadWrite = ([first, second]: readonly ConsulOperation[]): boolean =>
+  first?.verb === 'check-session' && second?.verb === 'cas'
+const isLead = ([first, second]: readonly ConsulOperation[]): boolean =>
+  first?.verb === 'cas' && second?.verb === 'lock'
+
+export function faultyPort(port: ConsulPort): { port: ConsulPort; faults: Faults } {
   const late: (readonly ConsulOperation[])[] = []
+  const faults: Faults = { lost: [], lostLeads: [], before: undefined, isAway: false, late }
   const transaction = async (
     operations: readonly ConsulOperation[],
   ): Promise<TransactionAnswer> => {
-    if (!concerns(operations)) return port.transaction(operations)
-    const fate = faults.lost.shift()
+    if (!isHeadWrite(operations) && !isLead(operations)) return port.transaction(operations)
+    const fate = (isLead(operations) ? faults.lostLeads : faults.lost).shift()
     if (fate === 'happened') await port.transaction(operations)
     if (fate === 'happens later') late.push(operations)
     if (fate !== undefined) throw new ConsulFailure('unknown', 'the answer was lost')

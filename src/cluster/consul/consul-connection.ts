@@ -5,11 +5,11 @@ import type { BrokerConfig } from '../../config/broker-config.ts'
 import { parseConsulAddress } from '../../config/consul-settings.ts'
 import type { Io } from '../../io/io.ts'
 import { ConsulKeys, decodeValue, encodeValue } from './consul-keys.ts'
-import { storeError } from './consul-locks.ts'
 import { ConsulMetadataStore } from './consul-metadata-store.ts'
 import { ConsulFailure, type ConsulPort } from './consul-port.ts'
 import { type Recovered, recoverFromCopy } from './consul-recovery.ts'
 import { Pauses } from './pauses.ts'
+import { storeError } from './store-call.ts'
 
 /** The settings that say where Consul is and how to speak to it. */
 export type ConsulConfig = Pick<

@@ -11,6 +11,7 @@ import {
   type ConsulPort,
 } from './consul-port.ts'
 import { Pauses } from './pauses.ts'
+import { storeCall, storeError } from './store-call.ts'
 
 export type ConsulLocksOptions = {
   readonly io: Io
@@ -309,19 +310,4 @@ export class ConsulHold extends LockHold {
 /** To stand first in a transaction: nothing of it happens when the lock is lost. */
 export function fence(keys: ConsulKeys, hold: ConsulHold): ConsulOperation {
   return { verb: 'check-session', key: keys.lock(hold.name), sessionId: hold.sessionId }
-}
-
-/** @throws LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED in place of a port's failure */
-export async function storeCall<Answer>(call: Promise<Answer>): Promise<Answer> {
-  try {
-    return await call
-  } catch (error) {
-    throw storeError(error)
-  }
-}
-
-export function storeError(error: unknown): unknown {
-  if (!(error instanceof ConsulFailure)) return error
-  const code = error.kind === 'denied' ? 'LMQ_STORE_DENIED' : 'LMQ_STORE_UNREACHABLE'
-  return new LmqError(code, { store: 'Consul' }, error)
 }

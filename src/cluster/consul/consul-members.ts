@@ -1,8 +1,8 @@
 import type { Membership, StoreMember } from '../metadata-store.ts'
 import { type ConsulKeys, decodeValue, encodeValue } from './consul-keys.ts'
-import { storeCall, storeError } from './consul-locks.ts'
-import { ConsulFailure, type ConsulPort } from './consul-port.ts'
+import type { ConsulPort } from './consul-port.ts'
 import type { Pauses } from './pauses.ts'
+import { retrying, storeCall } from './store-call.ts'
 
 /** Attempts to write a membership before it is told that Consul does not answer. */
 const ATTEMPTS = 4
@@ -52,17 +52,8 @@ export class ConsulMembers {
     const { brokerId, incarnationId, address } = member
     const key = this.#keys.member(brokerId)
     const value = encodeValue({ brokerId, incarnationId, address })
-    for (let failures = 0; ; ) {
-      try {
-        await this.#port.transaction([{ verb: 'set', key, value }])
-        return
-      } catch (error) {
-        failures++
-        const isOver = failures >= ATTEMPTS || this.#pauses.stopped
-        if (!(error instanceof ConsulFailure) || isOver) throw storeError(error)
-        await this.#pauses.afterFailure(failures)
-      }
-    }
+    const set = { verb: 'set', key, value } as const
+    await retrying(this.#pauses, ATTEMPTS, () => this.#port.transaction([set]))
   }
 
   async #isThere(member: StoreMember): Promise<boolean> {

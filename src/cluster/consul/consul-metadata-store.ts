@@ -19,13 +19,14 @@ import { ConsulAnnouncement } from './consul-announcement.ts'
 import { ConsulCleaner } from './consul-cleaner.ts'
 import { ConsulFollower } from './consul-follower.ts'
 import { ConsulKeys, encodeHead, type Head } from './consul-keys.ts'
-import { type ConsulHold, ConsulLocks, storeCall, storeError } from './consul-locks.ts'
+import { type ConsulHold, ConsulLocks } from './consul-locks.ts'
 import { ConsulLog } from './consul-log.ts'
 import { ConsulMembers } from './consul-members.ts'
 import { ConsulFailure, type ConsulPair, type ConsulPort } from './consul-port.ts'
 import { ConsulWatch } from './consul-watch.ts'
 import { HeadWriter } from './head-writer.ts'
 import { Pauses } from './pauses.ts'
+import { retrying, storeCall, storeError } from './store-call.ts'
 
 export type ConsulStoreOptions = {
   readonly io: Io
@@ -52,6 +53,8 @@ export type ConsulStoreOptions = {
 type Lead = { readonly leadership: Leadership; readonly hold: ConsulHold; head: Head }
 
 const CONTROLLER = 'controller'
+/** Attempts to read what is new, before it is told that Consul does not answer. */
+const READ_ATTEMPTS = 5
 const WATCH_WAIT_MS = 3_000
 const CLEANUP_DELAY_MS = 30_000
 /** Appends under way have this long to end when the store closes. */
@@ -212,7 +215,9 @@ export class ConsulMetadataStore implements MetadataStore {
 
   async read(fromIndex: number, maxBytes: number): Promise<StoreRead> {
     // Who watches is told of everything newer; and must be served while Consul is away.
-    if (this.#watchers.size === 0 && !this.#closing) await this.#follow()
+    if (this.#watchers.size === 0 && !this.#closing) {
+      await retrying(this.#pauses, READ_ATTEMPTS, () => this.#follower.follow())
+    }
     return this.#mirror.read(fromIndex, maxBytes)
   }
 
@@ -255,9 +260,15 @@ export class ConsulMetadataStore implements MetadataStore {
     })
   }
 
+  /** A former run of this broker that still holds the lead is gone: nobody has to wait until its session ends. */
   async join(member: StoreMember): Promise<Membership> {
     this.#checkOpen()
-    return this.#members.join(member)
+    const membership = await this.#members.join(member)
+    const { holder, epoch } = await this.locks.look(CONTROLLER)
+    const isFormerRun =
+      holder?.brokerId === member.brokerId && holder.incarnationId !== member.incarnationId
+    if (isFormerRun) await this.depose(epoch)
+    return membership
   }
 
   async members(): Promise<readonly StoreMember[]> {
@@ -355,16 +366,11 @@ export class ConsulMetadataStore implements MetadataStore {
 
   /** Chunks are named by nobody before the head is written, so repeating one does no harm. */
   async #writeChunks(lead: Lead, folder: string, stored: Buffer, count: number): Promise<void> {
-    for (let at = 0, failures = 0; at < count; ) {
-      try {
-        await this.#log.writeChunk(folder, at, stored)
-        at++
-      } catch (error) {
-        if (!(error instanceof ConsulFailure) || error.kind === 'invalid') throw storeError(error)
-        if (this.#pauses.stopped) throw storeError(error)
-        await this.#pauses.afterFailure(++failures)
-      }
-      this.#checkLeads(lead.leadership)
+    for (let at = 0; at < count; at++) {
+      await retrying(this.#pauses, Number.POSITIVE_INFINITY, () => {
+        this.#checkLeads(lead.leadership)
+        return this.#log.writeChunk(folder, at, stored)
+      })
     }
   }
 

@@ -1,10 +1,11 @@
 import { LmqError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { type ConsulKeys, encodeHead, type Head, type HeadValue } from './consul-keys.ts'
-import { type ConsulHold, fence, storeError } from './consul-locks.ts'
+import { type ConsulHold, fence } from './consul-locks.ts'
 import type { ConsulLog } from './consul-log.ts'
 import { ConsulFailure, type ConsulOperation, type ConsulPort } from './consul-port.ts'
 import type { Pauses } from './pauses.ts'
+import { retrying, storeError } from './store-call.ts'
 
 /** Clients wait for an append: a Consul that is back is not to be kept waiting. */
 const LONGEST_PAUSE_MS = 500
@@ -73,26 +74,15 @@ export class HeadWriter {
         await this.#pauses.afterFailure(failures, LONGEST_PAUSE_MS)
       }
     }
-    const now = await this.#readHead()
+    const now = await this.#insist(() => this.#log.readHead())
     if (now.writeId === next.writeId) return now
     hold.lose()
-    if (!isSettled && (await this.#retrying(() => landed(now)))) return undefined
+    if (!isSettled && (await this.#insist(() => landed(now)))) return undefined
     throw new LmqError('LMQ_NOT_CONTROLLER', { controllerEpoch: hold.epoch, index: next.index })
   }
 
-  #readHead(): Promise<Head> {
-    return this.#retrying(() => this.#log.readHead())
-  }
-
-  async #retrying<Answer>(read: () => Promise<Answer>): Promise<Answer> {
-    for (let failures = 0; ; ) {
-      try {
-        return await read()
-      } catch (error) {
-        if (!(error instanceof ConsulFailure) || this.#pauses.stopped) throw storeError(error)
-        await this.#pauses.afterFailure(++failures, LONGEST_PAUSE_MS)
-      }
-    }
+  #insist<Answer>(read: () => Promise<Answer>): Promise<Answer> {
+    return retrying(this.#pauses, Number.POSITIVE_INFINITY, read, LONGEST_PAUSE_MS)
   }
 
   #tell(error: ConsulFailure, failures: number, index: number): void {
