@@ -149,19 +149,29 @@ export type MetadataRecord = { [Kind in MetadataRecordKind]: RecordOf<Kind> }[Me
 /** One line per record, in order. */
 export function encodeRecords(records: readonly MetadataRecord[]): Buffer {
   let lines = ''
-  for (const record of records) lines += `${JSON.stringify(withoutEmptyLists(record))}\n`
+  for (const record of records) lines += `${encodeRecord(record)}\n`
   return Buffer.from(lines, 'utf8')
 }
 
-/** Leaves out what is empty in nearly all partitions: they are most of a log. */
-function withoutEmptyLists(record: MetadataRecord): unknown {
-  if (record.kind !== 'partition' && record.kind !== 'partitionChange') return record
-  const compact: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(record)) {
-    if (!Array.isArray(value) || value.length > 0 || name === 'isr') compact[name] = value
+/** The death of a broker is one record for each of its partitions: they are put together without looking at fields. */
+function encodeRecord(record: MetadataRecord): string {
+  if (record.kind !== 'partition' && record.kind !== 'partitionChange') {
+    return JSON.stringify(record)
   }
-  return compact
+  const { kind, topicId, partitionIndex, leader, leaderEpoch, partitionEpoch } = record
+  let line = `{"kind":"${kind}","topicId":${JSON.stringify(topicId)},"partitionIndex":${partitionIndex}`
+  if (record.kind === 'partition') {
+    line += list('replicas', record.replicas)
+    line += list('addingReplicas', record.addingReplicas)
+    line += list('removingReplicas', record.removingReplicas)
+  }
+  // Empty in nearly all partitions, which are most of a log: but the ISR, none of the lists is needed then.
+  line += `,"isr":[${record.isr}]${list('elr', record.elr)}${list('lastKnownElr', record.lastKnownElr)}`
+  return `${line},"leader":${leader},"leaderEpoch":${leaderEpoch},"partitionEpoch":${partitionEpoch}}`
 }
+
+const list = (name: string, ids: readonly number[]): string =>
+  ids.length === 0 ? '' : `,"${name}":[${ids}]`
 
 /** @throws LMQ_STORE_CORRUPT for a line that is no record, LMQ_STORE_TOO_NEW for a kind that this version does not know */
 export function decodeRecords(payload: Buffer): MetadataRecord[] {
