@@ -1,8 +1,10 @@
 import { Command } from 'commander'
 import { describeApis, describeCluster, describeLogDirs } from '../client/admin-cluster.ts'
 import { apiNames } from '../protocol/api-names.ts'
+import type { ClusterStartFlags } from './cluster-start.ts'
+import { withStatusCommand } from './cluster-status.ts'
 import { sizeText } from './output.ts'
-import { integerOf, type Tool, withTool, withToolFlags } from './tool.ts'
+import { collect, integerOf, type Tool, withTool, withToolFlags } from './tool.ts'
 
 export function clusterCommand(): Command {
   const cluster = new Command('cluster').description('what a cluster consists of')
@@ -18,6 +20,8 @@ export function clusterCommand(): Command {
     .description('log directories with what lies in them')
     .option('--broker <id>', 'the broker to ask; without it all of them')
     .action(dirs)
+  withStatusCommand(cluster)
+  withStartCommand(cluster)
   return cluster
 }
 
@@ -111,3 +115,31 @@ const dirs = (flags: { broker?: string }, command: Command): Promise<void> =>
       'There are no log directories.',
     )
   })
+
+function withStartCommand(cluster: Command): void {
+  cluster
+    .command('start')
+    .description('start several brokers that are one cluster, for development')
+    .option('--brokers <number>', 'how many', '3')
+    .option(
+      '-p, --port <number>',
+      "the first broker's port, the others take the next; 0: free ones",
+      '9092',
+    )
+    .option('-H, --host <address>', 'address to listen on', '127.0.0.1')
+    .option('-d, --data <folder>', 'folder of the data, of Consul too (~/.local/share/lmq-cluster)')
+    .option('--ephemeral', 'keep the data in a temporary folder and remove it at the end')
+    .option(
+      '--http-port <number>',
+      "the first broker's port for health and metrics; 0: free ones, -1: none",
+      '9644',
+    )
+    .option('--racks <names>', "the brokers' racks in turn, separated by commas")
+    .option('-s, --set <key=value>', 'a setting of all brokers; may be repeated', collect)
+    .option('--consul', 'keep the metadata in three Consul servers, started here too')
+    .option('--consul-port <number>', "the first Consul server's HTTP port", '8500')
+    .option('--log-level <level>', 'debug, info, warn or error', 'warn')
+    .action(async (flags: ClusterStartFlags) =>
+      (await import('./cluster-start.ts')).runCluster(flags),
+    )
+}

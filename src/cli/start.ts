@@ -84,7 +84,7 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
 }
 
 /** Resolves at the first SIGINT or SIGTERM; a second SIGINT ends the process at once. */
-function stopSignal(): Promise<NodeJS.Signals> {
+export function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let asked = false
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -12,7 +12,12 @@ export type Tool = {
   readonly patienceMs: number | undefined
 }
 
-type ToolFlags = { bootstrap: string; json?: boolean; timeout?: string }
+type ToolFlags = {
+  bootstrap: string
+  bootstrapConsul?: string
+  json?: boolean
+  timeout?: string
+}
 
 /** Without another wish: long enough for an election, short enough for somebody who mistyped an address. */
 const usualPatienceMs = 5_000
@@ -24,6 +29,11 @@ export function withToolFlags(command: Command): Command {
       '-b, --bootstrap <addresses>',
       'brokers to ask first, host:port separated by commas (or LMQ_BOOTSTRAP)',
       process.env['LMQ_BOOTSTRAP'] ?? 'localhost:9092',
+    )
+    .option(
+      '--bootstrap-consul <addresses>',
+      'Consul servers to find the brokers by, host:port separated by commas (or LMQ_BOOTSTRAP_CONSUL)',
+      process.env['LMQ_BOOTSTRAP_CONSUL'],
     )
     .option('--json', 'write JSON')
     .option('--timeout <seconds>', 'how long to try again while brokers are away')
@@ -41,8 +51,11 @@ export async function withTool<T>(
 ): Promise<T> {
   const flags = command.optsWithGlobals<ToolFlags>()
   const wished = flags.timeout === undefined ? undefined : secondsOf('--timeout', flags.timeout)
+  const bootstrap = flags.bootstrapConsul
+    ? await (await import('./consul-bootstrap.ts')).brokersInConsul(flags.bootstrapConsul)
+    : flags.bootstrap
   const client = new Client(createNodeIo(), {
-    bootstrap: parseBootstrap(flags.bootstrap),
+    bootstrap: parseBootstrap(bootstrap),
     clientId: 'lmq-cli',
     retryForMs: wished ?? patienceMs,
   })

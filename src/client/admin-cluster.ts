@@ -1,10 +1,15 @@
 /** What tools ask about a cluster and its brokers. */
 import { apiVersions } from '../protocol/apis/18-api-versions.ts'
 import { describeLogDirs as describeLogDirsApi } from '../protocol/apis/35-describe-log-dirs.ts'
+import { listPartitionReassignments } from '../protocol/apis/46-list-partition-reassignments.ts'
 import { describeCluster as describeClusterApi } from '../protocol/apis/60-describe-cluster.ts'
 import type { ResponseOf } from '../protocol/schema.ts'
 import type { Client } from './client.ts'
 import { checkOutcome } from './outcome-error.ts'
+
+/** From here on DescribeCluster tells of brokers that are away (KIP-1073). */
+const FIRST_VERSION_WITH_FENCED = 2
+const REASSIGNMENTS_MS = 10_000
 
 export type DescribedCluster = {
   readonly clusterId: string
@@ -31,6 +36,60 @@ export async function describeCluster(client: Client): Promise<DescribedCluster>
   })
   checkOutcome(answer.errorCode, 'the cluster', answer.errorMessage)
   return answer
+}
+
+export type BrokerState = {
+  readonly brokerId: number
+  readonly host: string
+  readonly port: number
+  readonly rack: string | null
+  /** Known to the cluster, and not taking part now. Brokers before Kafka 4.0 do not tell. */
+  readonly fenced: boolean
+}
+
+/** As `describeCluster`, with the brokers that are away. */
+export async function describeBrokers(
+  client: Client,
+): Promise<Omit<DescribedCluster, 'brokers'> & { readonly brokers: readonly BrokerState[] }> {
+  const connection = await client.connectionTo('any')
+  const served = connection.servedVersions(describeClusterApi.key)
+  if (!served || served.max < FIRST_VERSION_WITH_FENCED) {
+    const { brokers, ...rest } = await describeCluster(client)
+    return { ...rest, brokers: brokers.map((broker) => ({ ...broker, fenced: false })) }
+  }
+  const answer = await client.request('any', describeClusterApi, {
+    includeClusterAuthorizedOperations: false,
+    includeFencedBrokers: true,
+  })
+  checkOutcome(answer.errorCode, 'the cluster', answer.errorMessage)
+  const brokers = answer.brokers
+    .map(({ isFenced, ...broker }) => ({ ...broker, fenced: isFenced }))
+    .sort((a, b) => a.brokerId - b.brokerId)
+  return { clusterId: answer.clusterId, controllerId: answer.controllerId, brokers }
+}
+
+export type Reassignment = {
+  readonly topic: string
+  readonly partitionIndex: number
+  readonly adding: readonly number[]
+  readonly removing: readonly number[]
+}
+
+/** Partitions whose replicas are being moved; none from brokers that cannot tell. */
+export async function listReassignments(client: Client): Promise<Reassignment[]> {
+  const connection = await client.connectionTo('controller')
+  if (!connection.servedVersions(listPartitionReassignments.key)) return []
+  const request = { timeoutMs: REASSIGNMENTS_MS, topics: null }
+  const answer = await client.request('controller', listPartitionReassignments, request)
+  checkOutcome(answer.errorCode, 'the reassignments', answer.errorMessage)
+  return answer.topics.flatMap(({ name, partitions }) =>
+    partitions.map(({ partitionIndex, addingReplicas, removingReplicas }) => ({
+      topic: name,
+      partitionIndex,
+      adding: addingReplicas,
+      removing: removingReplicas,
+    })),
+  )
 }
 
 export type LogDir = ResponseOf<typeof describeLogDirsApi>['results'][number]
