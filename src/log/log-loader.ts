@@ -240,6 +240,7 @@ class Loading {
     damaged.truncate(position, this.#logEndOffset)
     damaged.saveIndexes()
     for (const segment of behind) this.#remove(segment)
+    if (behind.length > 0) this.#input.shared.disk.flushFolderSync(this.#input.folder)
   }
 
   #remove(segment: Segment): void {

@@ -86,8 +86,13 @@ export class LogMoves {
       leave: () => {
         source.logs.delete(log.name)
         target.logs.set(log.name, log)
-        if (log.hasFolder) source.removeFolder(log)
-        else this.#io.disk.removeFolderSync(folder)
+        if (!log.hasFolder) {
+          this.#io.disk.removeFolderSync(folder)
+          return
+        }
+        source.removeFolder(log)
+        // Else the old folder may come back after a loss of power, and be taken for the log.
+        this.#io.disk.flushFolderSync(source.path)
       },
     })
     try {

@@ -168,6 +168,7 @@ export class LogTrimmer {
         segment.close()
         for (const path of segment.paths) disk.removeFileSync(path)
       }
+      if (gone.length > 0) disk.flushFolderSync(this.#core.folder)
       this.#core.segments.remove(gone)
       if (holder && position >= 0) holder.truncate(position, offset)
       holder?.offsetIndex.setActive(true)

@@ -288,7 +288,10 @@ export class Segment {
 
   /** Cuts the file to `position`, in front of `offset`, and the indexes with it. */
   truncate(position: number, offset: number): void {
-    this.file.use().truncateSync(position)
+    const file = this.file.use()
+    file.truncateSync(position)
+    // What was cut off must not come back after a loss of power, behind or before what is written later.
+    file.flushSync()
     this.offsetIndex.truncateTo(offset)
     this.timeIndex.truncateTo(offset)
     this.transactionIndex.truncateTo(offset)
