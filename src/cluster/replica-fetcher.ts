@@ -415,7 +415,7 @@ export class ReplicaFetcher {
   #holdBack(): void {
     const { throttle, config } = this.#options
     if (!throttle.isExceeded) return
-    const waitMs = Math.min(throttle.waitMs, config['replica.fetch.backoff.ms'])
+    const waitMs = Math.max(1, Math.min(throttle.waitMs, config['replica.fetch.backoff.ms']))
     for (const followed of this.#followed.values()) {
       if (followed.isReady && this.#isThrottled(followed.partition)) this.#rest(followed, waitMs)
     }

@@ -14,6 +14,18 @@ type Step =
   | { readonly kind: 'cut' | 'heal' | 'hear' | 'restart' | 'drop'; readonly id: number }
   | { readonly kind: 'lose'; readonly id: number; readonly share: number }
   | { readonly kind: 'pause'; readonly ms: number }
+  | Takeover
+
+/** The leader is cut off and goes on alone; another leads; the first one comes back, and perhaps leads again at once. */
+type Takeover = {
+  readonly kind: 'takeover'
+  readonly to: number
+  readonly alone: number
+  readonly after: number
+  readonly pauseMs: number
+  readonly back: boolean
+  readonly next: number
+}
 
 const id = fc.integer({ min: 1, max: 3 })
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -50,6 +62,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('lose' as const),
       id,
       share: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('takeover' as const),
+      to: id,
+      alone: fc.integer({ min: 0, max: 4 }),
+      after: fc.integer({ min: 0, max: 6 }),
+      pauseMs: fc.constantFrom(0, 0.5, 1, 1.5, 2, 3, 5, 30),
+      back: fc.boolean(),
+      next: fc.integer({ min: 0, max: 3 }),
     }),
   },
   {
@@ -127,7 +151,37 @@ class History {
         return
       case 'pause':
         await cluster.pause(one.ms)
+        return
+      case 'takeover':
+        await this.#takeOver(one)
     }
+  }
+
+  async #takeOver({ to, alone, after, pauseMs, back, next }: Takeover): Promise<void> {
+    const cluster = this.#cluster
+    const first = cluster.leader
+    if (to === first.id || !cluster.state.isr.includes(to)) return
+    first.isReachable = false
+    first.cut()
+    await cluster.pause(1)
+    if (alone > 0) this.#append(first, -1, alone)
+    cluster.deaf.add(first.id)
+    cluster.deaf.delete(to)
+    cluster.tell(cluster.broker(to))
+    cluster.decide({ leader: to })
+    if (after > 0) this.#append(cluster.broker(to), -1, after)
+    if (!back) return
+    await cluster.pause(pauseMs)
+    first.isReachable = true
+    cluster.deaf.delete(first.id)
+    cluster.tell(first)
+    await cluster.pause(pauseMs)
+    await this.#look()
+    if (next === 0 || next === to || !cluster.state.isr.includes(next)) return
+    cluster.deaf.delete(next)
+    cluster.tell(cluster.broker(next))
+    cluster.decide({ leader: next })
+    this.#append(cluster.broker(next), -1, 1)
   }
 
   /** @param share of the log that survives; undefined: all of it, and the broker stays in the ISR */
@@ -228,7 +282,7 @@ class History {
   }
 }
 
-const runs = process.env['LMQ_LONG'] ? 3_000 : process.env['LMQ_QUICK'] ? 30 : 100
+const runs = process.env['LMQ_LONG'] ? 5_000 : process.env['LMQ_QUICK'] ? 30 : 300
 
 t.setTimeout(900_000)
 

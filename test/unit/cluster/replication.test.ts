@@ -1,7 +1,9 @@
 import t, { type Test } from 'tap'
+import { fetch } from '../../../src/protocol/apis/01-fetch.ts'
 import { ErrorCode, errorName } from '../../../src/protocol/error-code.ts'
+import { deleteRecordsHandler } from '../../../src/server/handlers/21-delete-records.ts'
 import { createSimIo, type SimWorld } from '../../sim/sim-io.ts'
-import { recordsOf, TestCluster } from './replication-fixture.ts'
+import { recordsOf, TestCluster, TestConnection, TOPIC, TOPIC_ID } from './replication-fixture.ts'
 
 /** Runs a story of a cluster in simulated time. */
 function story(
@@ -143,7 +145,7 @@ story(
     pending.then(() => {
       isDone = true
     })
-    await cluster.pause(3_000)
+    await cluster.pause(15_000)
     t.notOk(isDone, 'the second may be in the ISR already')
     cluster.isControllerReachable = true
     // The controller takes it in; it is gone; it leaves.
@@ -286,3 +288,232 @@ story('followers follow the log start of the leader', async (cluster, t) => {
   t.equal(again.partition.logStartOffset, 3)
   t.equal(again.partition.logEndOffset, 6)
 })
+
+story('a follower whose log parted from the leader counts for nothing', async (cluster, t) => {
+  const [one, two, other] = await three(cluster)
+  await one.append('a')
+  await cluster.until('known', () => two.partition.highWatermark === 1)
+  one.isReachable = false
+  one.cut()
+  for (let i = 0; i < 3; i++) await one.append(`lost${i}`, 1)
+  cluster.deaf.add(1)
+  cluster.decide({ leader: 2 })
+  other.isReachable = false
+  two.cut()
+  for (let i = 0; i < 6; i++) await two.append(`b${i}`, 1)
+  t.equal(two.partition.highWatermark, 1, 'nobody has it yet')
+  // The old leader holds four records, none of which is what the new one has at these offsets.
+  const connection = new TestConnection(two, 1)
+  const { brokerEpoch } = cluster.image.brokers.get(1) ?? { brokerEpoch: -1 }
+  const ask = (fetchOffset: number, lastFetchedEpoch: number, replicaEpoch = brokerEpoch) =>
+    connection.request(fetch, {
+      replicaState: { replicaId: 1, replicaEpoch },
+      maxWaitMs: 0,
+      minBytes: 1,
+      maxBytes: 1_000_000,
+      topics: [
+        {
+          topic: '',
+          topicId: TOPIC_ID,
+          partitions: [
+            {
+              partition: 0,
+              currentLeaderEpoch: 1,
+              fetchOffset,
+              lastFetchedEpoch,
+              partitionMaxBytes: 100_000,
+            },
+          ],
+        },
+      ],
+      forgottenTopicsData: [],
+    })
+  const answer = (await ask(4, 0)).responses[0]?.partitions[0]
+  t.match(answer, { errorCode: 0, divergingEpoch: { epoch: 0, endOffset: 1 } })
+  t.equal([...two.partition.followers].find(({ brokerId }) => brokerId === 1)?.logEndOffset, -1)
+  const stale = (await ask(1, 0, 0)).responses[0]?.partitions[0]
+  t.equal(errorName(stale?.errorCode ?? 0), 'STALE_BROKER_EPOCH')
+  const behind = (await ask(1, 0)).responses[0]?.partitions[0]
+  t.match(behind, { errorCode: 0, divergingEpoch: { endOffset: -1 } })
+  t.equal([...two.partition.followers].find(({ brokerId }) => brokerId === 1)?.logEndOffset, 1)
+  const away = (await ask(99, 1)).responses[0]?.partitions[0]
+  t.match(away, { divergingEpoch: { epoch: 1, endOffset: 7 } })
+  connection.close()
+})
+
+story(
+  'while a shrink is not decided the member that leaves is waited for',
+  async (cluster, t) => {
+    const [leader] = await three(cluster)
+    await leader.append('a')
+    cluster.isControllerReachable = false
+    cluster.broker(3).isReachable = false
+    leader.cut()
+    const pending = leader.append('b')
+    let isDone = false
+    pending.then(() => {
+      isDone = true
+    })
+    await cluster.until('it is asked for', () => cluster.alterations.length > 0)
+    await cluster.pause(3_000)
+    t.notOk(isDone)
+    cluster.isControllerReachable = true
+    t.equal((await pending).errorCode, ErrorCode.NONE)
+    t.same(cluster.state.isr, [1, 2])
+  },
+  { 'replica.lag.time.max.ms': '2000' },
+)
+
+story('who becomes the leader is not cut any more', async (cluster, t) => {
+  const [one, two] = await three(cluster)
+  for (let i = 0; i < 4; i++) await one.append(`a${i}`)
+  const cutting = two.partition.truncateToLeader(0, { epoch: 0, endOffset: 2 })
+  cluster.decide({ leader: 2 })
+  await cutting
+  t.equal(two.partition.logEndOffset, 4)
+})
+
+story('a new leader tells no end before it knows what is committed', async (cluster, t) => {
+  const [one, two, other] = await three(cluster)
+  for (let i = 0; i < 4; i++) await one.append(`a${i}`)
+  t.notOk(one.partition.isHighWatermarkBehind)
+  one.isReachable = false
+  other.isReachable = false
+  one.cut()
+  two.partition.log.highWatermark = 2
+  cluster.decide({ leader: 2 })
+  t.ok(two.partition.isHighWatermarkBehind)
+  t.equal(two.partition.highWatermark, 2)
+  one.isReachable = true
+  other.isReachable = true
+  await cluster.until('both have fetched', () => two.partition.highWatermark === 4)
+  t.notOk(two.partition.isHighWatermarkBehind)
+})
+
+story('DeleteRecords waits for the followers', async (cluster, t) => {
+  const [one, , other] = await three(cluster)
+  for (let i = 0; i < 4; i++) await one.append(`a${i}`)
+  other.isReachable = false
+  one.cut()
+  const ask = async (offset: number, timeoutMs: number) => {
+    const context = { services: one.services } as never
+    const topics = [{ name: TOPIC, partitions: [{ partitionIndex: 0, offset }] }]
+    const answer = await deleteRecordsHandler.serve?.({ topics, timeoutMs }, context)
+    return (answer as unknown as { topics: { partitions: unknown[] }[] }).topics[0]?.partitions[0]
+  }
+  t.match(await ask(2, 500), { errorCode: ErrorCode.REQUEST_TIMED_OUT, lowWatermark: -1 })
+  const waiting = ask(3, 60_000)
+  await cluster.pause(100)
+  other.isReachable = true
+  t.match(await waiting, { errorCode: ErrorCode.NONE, lowWatermark: 3 })
+  // A broker that is gone holds nobody up.
+  other.isReachable = false
+  one.cut()
+  cluster.fence(3)
+  t.match(await ask(4, 60_000), { errorCode: ErrorCode.NONE, lowWatermark: 4 })
+})
+
+story(
+  'consumers are sent to the replica in their rack, and read there',
+  async (cluster, t) => {
+    for (const id of [1, 2, 3]) await cluster.start(id, `rack${id}`)
+    cluster.create([1, 2, 3])
+    const one = cluster.broker(1)
+    for (let i = 0; i < 4; i++) await one.append(`a${i}`)
+    const ask = async (brokerId: number, rackId: string, fetchOffset = 0, maxWaitMs = 0) => {
+      const connection = new TestConnection(cluster.broker(brokerId), undefined)
+      const answer = await connection.request(fetch, {
+        maxWaitMs,
+        minBytes: 1,
+        maxBytes: 1_000_000,
+        rackId,
+        topics: [
+          {
+            topic: '',
+            topicId: TOPIC_ID,
+            partitions: [{ partition: 0, fetchOffset, partitionMaxBytes: 100_000 }],
+          },
+        ],
+        forgottenTopicsData: [],
+      })
+      connection.close()
+      return answer.responses[0]?.partitions[0]
+    }
+    const sent = await ask(1, 'rack2', 0, 30_000)
+    t.equal(sent?.preferredReadReplica, 2)
+    t.equal(sent?.records?.length ?? 0, 0)
+    for (const [rack, offset] of [
+      ['rack1', 0],
+      ['elsewhere', 0],
+      ['', 0],
+      ['rack3', 99],
+    ] as const) {
+      t.equal((await ask(1, rack, offset))?.preferredReadReplica, -1, rack)
+    }
+    await cluster.until('it knows', () => cluster.broker(2).partition.highWatermark === 4)
+    const read = await ask(2, 'rack2', 0)
+    t.match(read, { errorCode: 0, highWatermark: 4 })
+    t.ok((read?.records?.length ?? 0) > 200)
+    const startMs = cluster.io.monotonic.nowMs()
+    const waiting = ask(2, 'rack2', 4, 30_000)
+    await one.append('news')
+    t.ok(((await waiting)?.records?.length ?? 0) > 50, 'it hears of what is committed')
+    t.ok(cluster.io.monotonic.nowMs() - startMs < 100)
+    cluster.fence(2)
+    t.equal((await ask(1, 'rack2', 0))?.preferredReadReplica, -1)
+  },
+  { 'replica.selector.class': 'org.apache.kafka.common.replica.RackAwareReplicaSelector' },
+)
+
+story('who claims to be a broker and is none sees nothing', async (cluster, t) => {
+  const [one] = await three(cluster)
+  await one.append('a')
+  for (const replicaId of [1, 2, 3]) {
+    const connection = new TestConnection(one, replicaId === 3 ? 2 : undefined)
+    const answer = await connection.request(fetch, {
+      replicaState: { replicaId, replicaEpoch: 2 },
+      maxWaitMs: 0,
+      minBytes: 0,
+      maxBytes: 1000,
+      topics: [
+        {
+          topic: '',
+          topicId: TOPIC_ID,
+          partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }],
+        },
+      ],
+      forgottenTopicsData: [],
+    })
+    t.match(answer.responses[0]?.partitions[0], {
+      errorCode: ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+    })
+    connection.close()
+  }
+})
+
+story(
+  'replicas that are throttled catch up at the rate, those in sync are not held',
+  async (cluster, t) => {
+    const [one] = await three(cluster, {
+      'leader.replication.throttled.replicas': '*',
+      'follower.replication.throttled.replicas': '*',
+    })
+    const large = 'x'.repeat(10_000)
+    await cluster.broker(3).stop()
+    cluster.decide({ isr: [1, 2] })
+    const startMs = cluster.io.monotonic.nowMs()
+    for (let i = 0; i < 50; i++) await one.append(large)
+    t.ok(cluster.io.monotonic.nowMs() - startMs < 2_000, 'members of the ISR are served at once')
+    const again = await cluster.start(3)
+    await again.partition.log.truncateTo(0)
+    const fromMs = cluster.io.monotonic.nowMs()
+    await cluster.until('it is in sync', () => cluster.state.isr.length === 3)
+    const tookMs = cluster.io.monotonic.nowMs() - fromMs
+    t.ok(tookMs > 4_000 && tookMs < 15_000, `500 kB at 100 kB/s took ${tookMs} ms`)
+  },
+  {
+    'leader.replication.throttled.rate': '100000',
+    'follower.replication.throttled.rate': '100000',
+    'replica.fetch.max.bytes': '20000',
+  },
+)
