@@ -1,7 +1,12 @@
 import { ErrorCode } from '../protocol/error-code.ts'
 import type { ConfigRules } from './config-rules.ts'
 import { type Decision, type Outcome, refuse } from './decision.ts'
-import { type BrokerImage, isSoleLeader, type MetadataImage } from './metadata-image.ts'
+import {
+  type BrokerImage,
+  isSoleLeader,
+  type MetadataImage,
+  ResourceType,
+} from './metadata-image.ts'
 import type { BrokerListener, MetadataRecord } from './metadata-records.ts'
 import { NO_LEADER } from './partition-change.ts'
 import { isActive, PartitionChanges } from './partition-changes.ts'
@@ -63,10 +68,22 @@ export function decideRegisterBroker(
     answer: { errorCode: ErrorCode.NONE, errorMessage: null, brokerEpoch },
     records: [
       { kind: 'registerBroker', ...broker, brokerEpoch, fenced: !unfenced },
+      ...(unfenced ? [] : commonSettings(image, rules)),
       ...afterRegistration(image, rules, brokerId, unfenced, nothingLost),
     ],
     effects: [{ kind: 'log', facts, message: 'broker registered' }],
   }
+}
+
+/**
+ * What all brokers of a cluster must see alike, whatever their files say: how many members may commit decides who is
+ * eligible to lead (KIP-966). Kafka writes it when it formats its metadata.
+ */
+function commonSettings(image: MetadataImage, rules: ConfigRules): MetadataRecord[] {
+  const name = 'min.insync.replicas'
+  if (image.configs(ResourceType.BROKER, '').has(name)) return []
+  const resource = { resourceType: ResourceType.BROKER, resourceName: '' }
+  return [{ kind: 'config', ...resource, name, value: rules.textInForce(name) }]
 }
 
 const sharesDirectory = (known: BrokerImage, { directoryIds }: BrokerRegistration): boolean =>

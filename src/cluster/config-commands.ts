@@ -208,14 +208,28 @@ function changeTo(
     )
   }
   const records = configRecords(image, resourceType, resourceName, values)
-  if (resourceType === ResourceType.BROKER && resourceName !== '') {
-    // The controller and every leader must agree on how many members may commit (KIP-966).
-    if (records.some(({ name }) => name === 'min.insync.replicas')) {
-      const message = 'Broker-level min.insync.replicas cannot be altered while ELR is enabled.'
-      return refuse(ErrorCode.INVALID_CONFIG, message)
-    }
+  return refusalOfCommonSettings(image, records) ?? records
+}
+
+/** The controller and every leader must agree on how many members may commit (KIP-966): only the cluster says so. */
+function refusalOfCommonSettings(
+  image: MetadataImage,
+  records: readonly RecordOf<'config'>[],
+): Outcome | undefined {
+  const change = records.find(
+    ({ resourceType, name }) =>
+      resourceType === ResourceType.BROKER && name === 'min.insync.replicas',
+  )
+  if (!change) return undefined
+  const refused = (what: string) =>
+    refuse(ErrorCode.INVALID_CONFIG, `${what} while ELR is enabled.`)
+  if (change.resourceName !== '') {
+    return refused('Broker-level min.insync.replicas cannot be altered')
   }
-  return records
+  if (change.value === null && image.brokers.size > 1) {
+    return refused('Cluster-level min.insync.replicas cannot be removed')
+  }
+  return undefined
 }
 
 function refusalOfResourceName(resourceType: number, resourceName: string): Outcome | undefined {

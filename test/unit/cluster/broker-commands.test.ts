@@ -158,6 +158,19 @@ t.test('nobody is eligible any more when fewer members may commit', async (t) =>
   t.match(machine.alter(4, '1', ['min.insync.replicas', 0, '1']), /INVALID_CONFIG Broker-level/)
 })
 
+t.test('brokers of a cluster agree on who may commit, whatever their files say', async (t) => {
+  const machine = new TestMachine(0)
+  join(machine, 1, { unfenced: false })
+  const configs = () => machine.image.configs(4, '').get('min.insync.replicas')
+  t.equal(configs(), '1')
+  t.equal(machine.alter(4, '', ['min.insync.replicas', 0, '2']), 'NONE')
+  join(machine, 2, { unfenced: false })
+  t.equal(configs(), '2')
+  t.match(machine.alter(4, '', ['min.insync.replicas', 1, null]), /INVALID_CONFIG Cluster-level/)
+  const alone = new TestMachine(1)
+  t.equal(alone.image.configs(4, '').size, 0)
+})
+
 t.test('a controlled shutdown hands everything over', async (t) => {
   const machine = new TestMachine(3)
   machine.create([topic('a', on(1, 2, 3)), topic('b', on(2, 1, 3)), topic('alone', on(1))])
