@@ -227,6 +227,29 @@ check(
   },
 )
 
+check('without Consul a broker does not start, and stops in time', async (t, scene) => {
+  const { consul } = scene
+  const one = await scene.open('one')
+  const leadership = await win(one)
+  await append(one, leadership, 'a')
+  await one.join({ ...candidate(1), address: 'one:1' })
+  consul.signal(0, 'SIGSTOP')
+  try {
+    const unsettled = code(one.append(leadership, 0, Buffer.from('b')))
+    const startMs = Date.now()
+    await scene.close(one)
+    t.ok(Date.now() - startMs < 15_000)
+    t.equal(await unsettled, 'LMQ_STORE_UNREACHABLE')
+    t.equal(await code(scene.open('two')), 'LMQ_STORE_UNREACHABLE')
+  } finally {
+    consul.signal(0, 'SIGCONT')
+  }
+  await consul.ready()
+  const again = await scene.open('one')
+  const known = await history(again)
+  t.ok(known.join() === 'a' || known.join() === 'a,b', 'what was not acknowledged is there or not')
+})
+
 check('Consul comes back empty: nothing starts over; recovered, all goes on', async (t, scene) => {
   const { consul, keys } = scene
   const one = await scene.open('one')

@@ -199,8 +199,10 @@ export class ConsulFollower {
   }
 
   #diverge(why: string): void {
-    if (this.#diverged === why) return
+    const isNews = this.#diverged === undefined
     this.#diverged = why
+    // Said once: the other log may go on growing.
+    if (!isNews) return
     const facts = { why, lastIndex: this.#mirror.lastIndex, controllerEpoch: this.#seenEpoch }
     this.#logger.error(
       facts,

@@ -27,7 +27,12 @@ export type ConsulPort = {
    */
   transaction(operations: readonly ConsulOperation[]): Promise<TransactionAnswer>
 
-  /** Bound to no check of any agent, so that only its time to live and `destroySession` end it. @returns its id */
+  /**
+   * Bound to no check of any agent, so that only its time to live and `destroySession` end it; its end releases the keys
+   * that it holds, at once: no lock delay, behaviour `release`.
+   *
+   * @returns its id
+   */
   createSession(session: ConsulSession): Promise<string>
   /** @returns false when there is no such session (any more) */
   renewSession(sessionId: string): Promise<boolean>
