@@ -7,7 +7,7 @@ import { array, defineApi, errorCode, int8, int32, int32s, int64, string, uuid }
  * Added: v1 recovery after an unclean election (KIP-704); v2 topics by id; v3 broker epochs of the replicas
  * (KIP-903).
  *
- * Not served: it is for brokers and controllers, and there is one broker so far.
+ * For brokers of one cluster: neither told to clients nor served to them.
  */
 export const alterPartition = defineApi({
   key: 56,

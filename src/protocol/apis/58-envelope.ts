@@ -3,7 +3,7 @@ import { bytes, defineApi, errorCode } from '../schema.ts'
 /**
  * A broker forwards a client's request to the controller, with the client's principal (KIP-590).
  *
- * Not served: it is for brokers and controllers, and there is one broker so far.
+ * For brokers of one cluster: neither told to clients nor served to them.
  */
 export const envelope = defineApi({
   key: 58,

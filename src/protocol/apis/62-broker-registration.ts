@@ -18,7 +18,7 @@ import {
  * Added: v1 migration from ZooKeeper (KIP-866); v2 log directories (KIP-858); v3 epoch before a clean shutdown
  * (KIP-966); v4 features with a minimum of 0 (KIP-1022).
  *
- * Not served: it is for brokers and controllers, and there is one broker so far.
+ * For brokers of one cluster: neither told to clients nor served to them.
  */
 export const brokerRegistration = defineApi({
   key: 62,

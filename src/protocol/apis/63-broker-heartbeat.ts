@@ -6,7 +6,7 @@ import { bool, defineApi, errorCode, int32, int64, uuids } from '../schema.ts'
  *
  * Added: v1 offline directories (KIP-858); v2 cordoned directories (KIP-1066).
  *
- * Not served: it is for brokers and controllers, and there is one broker so far.
+ * For brokers of one cluster: neither told to clients nor served to them.
  */
 export const brokerHeartbeat = defineApi({
   key: 63,

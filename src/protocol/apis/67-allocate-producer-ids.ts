@@ -3,7 +3,7 @@ import { defineApi, errorCode, int32, int64 } from '../schema.ts'
 /**
  * A broker asks the controller for a block of producer ids (KIP-730).
  *
- * Not served: it is for brokers and controllers, and there is one broker so far.
+ * For brokers of one cluster: neither told to clients nor served to them.
  */
 export const allocateProducerIds = defineApi({
   key: 67,
