@@ -41,6 +41,8 @@ export type ReplicaFetcherOptions = {
   readonly logger: Logger
 }
 
+/** Partitions that one request names: more would hold the event loop for too long, as their logs have to be opened. */
+const MOST_NAMED = 250
 /** First pause after a failure; each next one is twice as long, up to replica.fetch.backoff.ms. */
 const FIRST_PAUSE_MS = 20
 /** An answer may take this much longer than what the leader is asked to wait. */
@@ -149,11 +151,11 @@ export class ReplicaFetcher {
   #request(): FetchRequest | undefined {
     const { config } = this.#options
     this.#holdBack()
-    const next = this.#session.next(config['replica.fetch.max.bytes'])
+    const next = this.#session.next(config['replica.fetch.max.bytes'], MOST_NAMED)
     if (!next) return undefined
     return {
       ...this.#identity(),
-      maxWaitMs: config['replica.fetch.wait.max.ms'],
+      maxWaitMs: next.isPartial ? 0 : config['replica.fetch.wait.max.ms'],
       minBytes: config['replica.fetch.min.bytes'],
       maxBytes: config['replica.fetch.response.max.bytes'],
       sessionId: this.#session.sessionId,

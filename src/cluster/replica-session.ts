@@ -67,22 +67,34 @@ export class ReplicaSession {
     if (isForgotten) this.#sessionId = 0
     this.#epoch = FULL_FETCH
     this.#known.clear()
+    for (const key of this.#followed.keys()) this.#changed.add(key)
   }
 
-  /** What the next request has to name; undefined: there is nothing that could be fetched. */
-  next(maxBytes: number): { topics: FetchTopic[]; forgotten: ForgottenTopic[] } | undefined {
+  /**
+   * What the next request has to name; undefined: there is nothing that could be fetched.
+   *
+   * @param most partitions that are named at once: the first time that one is, both sides open its log
+   * @returns `isPartial`: there is more to be named, so this request should not wait
+   */
+  next(
+    maxBytes: number,
+    most: number,
+  ): { topics: FetchTopic[]; forgotten: ForgottenTopic[]; isPartial: boolean } | undefined {
     const topics = new Map<
       string,
       { topic: FetchTopic; partitions: FetchTopic['partitions'][number][] }
     >()
     const forgotten = new Map<string, number[]>()
-    const isFull = this.#epoch === FULL_FETCH
-    for (const key of isFull ? this.#followed.keys() : this.#changed) {
+    let count = 0
+    for (const key of this.#changed) {
+      if (count === most) break
+      this.#changed.delete(key)
       const followed = this.#followed.get(key)
-      if (followed?.isReady) this.#name(followed, topics, maxBytes)
-      else this.#forget(key, forgotten)
+      if (followed?.isReady) {
+        this.#name(followed, topics, maxBytes)
+        count++
+      } else this.#forget(key, forgotten)
     }
-    this.#changed.clear()
     if (this.#known.size === 0) {
       // An empty session would be closed by the leader.
       this.reset()
@@ -95,6 +107,7 @@ export class ReplicaSession {
         topicId,
         partitions,
       })),
+      isPartial: this.#changed.size > 0,
     }
   }
 

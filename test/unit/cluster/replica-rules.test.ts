@@ -184,14 +184,14 @@ function followed(partitionIndex: number) {
 t.test('a session names only what changed', async (t) => {
   const all = new Map<string, FollowedPartition>()
   const session = new ReplicaSession(all)
-  t.equal(session.next(100), undefined, 'nothing is followed')
+  t.equal(session.next(100, 1_000), undefined, 'nothing is followed')
   const [a, b] = [followed(0), followed(1)]
   for (const { entry } of [a, b]) {
     all.set(entry.key, entry)
     session.changed(entry.key)
   }
   const named = () => {
-    const next = session.next(100)
+    const next = session.next(100, 1_000)
     return {
       asked: next?.topics.flatMap(({ partitions }) =>
         partitions.map(({ partition, fetchOffset }) => [partition, fetchOffset]),
@@ -229,10 +229,30 @@ t.test('a session names only what changed', async (t) => {
   session.answered(78)
   b.entry.isReady = false
   session.changed(b.entry.key)
-  t.equal(session.next(100), undefined)
+  t.equal(session.next(100, 1_000), undefined)
   b.entry.isReady = true
   session.changed(b.entry.key)
   t.same(named(), { asked: [[1, 0]], forgotten: [], epoch: 0 }, 'the old session is replaced')
+})
+
+t.test('many partitions are named a part at a time', async (t) => {
+  const all = new Map<string, FollowedPartition>()
+  const session = new ReplicaSession(all)
+  for (let i = 0; i < 25; i++) {
+    const { entry } = followed(i)
+    all.set(entry.key, entry)
+    session.changed(entry.key)
+  }
+  const sizes: (number | undefined)[] = []
+  for (let isPartial = true; isPartial; ) {
+    const next = session.next(100, 10)
+    sizes.push(next?.topics[0]?.partitions.length)
+    isPartial = next?.isPartial ?? false
+    session.answered(5)
+  }
+  t.same(sizes, [10, 10, 5])
+  session.reset()
+  t.equal(session.next(100, 1_000)?.topics[0]?.partitions.length, 25)
 })
 
 // ------------------------------------------------------------------------------------------------ changes of ISRs
