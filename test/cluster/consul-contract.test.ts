@@ -10,6 +10,7 @@ import { metadataStoreContract } from '../contract/metadata-store.ts'
 import { openStore, portTo } from './consul-fixture.ts'
 import { startConsul } from './consul-servers.ts'
 
+t.setTimeout(300_000)
 const consul = await startConsul({ inMemory: true })
 let clusters = 0
 

@@ -14,6 +14,7 @@ import { faultyPort } from '../contract/faulty-consul-port.ts'
 import { candidate, io, openStore, portTo, until, win } from './consul-fixture.ts'
 import { type ConsulServers, startConsul } from './consul-servers.ts'
 
+t.setTimeout(300_000)
 const consul = await startConsul()
 let clusters = 0
 
@@ -21,7 +22,7 @@ type Scene = {
   readonly consul: ConsulServers
   readonly clusterId: string
   readonly keys: ConsulKeys
-  open(broker: string, settings?: { sessionTtlMs?: number }): Promise<ConsulMetadataStore>
+  open(broker: string, settings?: { startTimeoutMs?: number }): Promise<ConsulMetadataStore>
   folderOf(broker: string): string
   close(store: ConsulMetadataStore): Promise<void>
 }
@@ -240,7 +241,7 @@ check('without Consul a broker does not start, and stops in time', async (t, sce
     await scene.close(one)
     t.ok(Date.now() - startMs < 15_000)
     t.equal(await unsettled, 'LMQ_STORE_UNREACHABLE')
-    t.equal(await code(scene.open('two')), 'LMQ_STORE_UNREACHABLE')
+    t.equal(await code(scene.open('two', { startTimeoutMs: 500 })), 'LMQ_STORE_UNREACHABLE')
   } finally {
     consul.signal(0, 'SIGCONT')
   }

@@ -31,14 +31,15 @@ export type StoreOptions = {
   readonly logger?: Logger
   readonly sessionTtlMs?: number
   readonly cleanupDelayMs?: number
+  readonly startTimeoutMs?: number
 }
 
 export function openStore(options: StoreOptions): Promise<ConsulMetadataStore> {
   const { port, clusterId, folder, logger = silentLogger, sessionTtlMs = 10_000 } = options
-  const { cleanupDelayMs = 30_000 } = options
+  const { cleanupDelayMs = 30_000, startTimeoutMs = 10_000 } = options
   return ConsulMetadataStore.open({
     ...{ io, port, prefix: 'lmq', clusterId, folder, logger, sessionTtlMs, cleanupDelayMs },
-    ...{ startTimeoutMs: 5_000, watchWaitMs: 1_000 },
+    ...{ startTimeoutMs, watchWaitMs: 1_000 },
   })
 }
 

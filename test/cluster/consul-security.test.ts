@@ -13,6 +13,7 @@ import { tool, whyMissing } from '../compat/harness/tools.ts'
 import { io, until, win } from './consul-fixture.ts'
 import { startConsul } from './consul-servers.ts'
 
+t.setTimeout(300_000)
 const skip = tool('consul') ? false : whyMissing('consul')
 const policy = `
 key_prefix "lmq/" { policy = "write" }
@@ -71,7 +72,13 @@ t.test(
     t.teardown(() => consul.remove())
     const tokenWith = async (name: string, rules: string): Promise<string> => {
       const make = async (path: string, body: unknown) => {
-        const answer = await consul.call('PUT', path, Buffer.from(JSON.stringify(body)))
+        let answer = await consul.call('PUT', path, Buffer.from(JSON.stringify(body)))
+        // A new leader needs a moment until its access control is as it is configured.
+        await until(async () => {
+          if (answer.status !== 500) return true
+          answer = await consul.call('PUT', path, Buffer.from(JSON.stringify(body)))
+          return false
+        }, 'access control')
         if (answer.status !== 200) throw new Error(`${path}: ${answer.status} ${answer.body}`)
         return JSON.parse(answer.body.toString()) as Record<string, string>
       }

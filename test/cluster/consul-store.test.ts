@@ -9,6 +9,7 @@ import { consulStoreContract } from '../contract/consul-store.ts'
 import { openStore, portTo, until } from './consul-fixture.ts'
 import { startConsul } from './consul-servers.ts'
 
+t.setTimeout(300_000)
 const consul = await startConsul({ inMemory: true })
 let clusters = 0
 

@@ -7,6 +7,7 @@ import { whyMissing } from '../compat/harness/tools.ts'
 import { openStore, portTo, until, win } from './consul-fixture.ts'
 import { type ConsulServers, startConsul } from './consul-servers.ts'
 
+t.setTimeout(300_000)
 const consul = await startConsul({ servers: 3 })
 let clusters = 0
 
