@@ -65,7 +65,11 @@ t.test(
     const consul = await startConsul({
       token: master,
       settings: {
-        acl: { enabled: true, default_policy: 'deny', tokens: { master, agent: master } },
+        acl: {
+          enabled: true,
+          default_policy: 'deny',
+          tokens: { [nameOfMaster]: master, agent: master },
+        },
       },
     })
     if (!consul) return
