@@ -17,13 +17,13 @@ export const electLeadersHandler = defineHandler({
   versions: '0-2',
   requires: 'ALTER cluster',
   forwards: true,
-  serve: async (request, { services }) => {
+  serve: async (request, { apiVersion, services }) => {
     const { electionType, topicPartitions, timeoutMs } = request
     const answer = await withDeadline(services.io.timers, timeoutMs, () =>
       services.controller.electLeaders({ electionType, topicPartitions }),
     )
     const { errorCode, errorMessage } = answer
-    if (errorCode !== ErrorCode.NONE) return refused(request, errorCode, errorMessage)
+    if (errorCode !== ErrorCode.NONE) return refused(request, apiVersion, errorCode, errorMessage)
     return {
       errorCode,
       replicaElectionResults: answer.results.map(({ topic, partitions }) => ({
@@ -36,15 +36,17 @@ export const electLeadersHandler = defineHandler({
       })),
     }
   },
-  refuse: (request, errorCode) => refused(request, errorCode, null),
+  refuse: (request, errorCode, { apiVersion }) => refused(request, apiVersion, errorCode, null),
 })
 
 const refused = (
   { topicPartitions }: RequestOf<typeof electLeaders>,
+  apiVersion: number,
   errorCode: ErrorCode,
   errorMessage: string | null,
 ): ResponseInput<typeof electLeaders> => ({
-  errorCode,
+  // Version 0 has no code for the whole.
+  errorCode: apiVersion >= 1 ? errorCode : ErrorCode.NONE,
   replicaElectionResults: (topicPartitions ?? []).map(({ topic, partitions }) => ({
     topic,
     partitionResult: partitions.map((partitionId) => ({ partitionId, errorCode, errorMessage })),
