@@ -64,9 +64,9 @@ const raise = (counts: Map<number, number>, brokerId: number, by: number): void 
 }
 
 /**
- * Chooses replicas for new partitions; the first of each list is to lead. Leaders go round all brokers, racks in turn,
- * so that each topic is spread evenly by itself; the round begins where there is least to do, so that many small topics
- * are even, too. Followers come from other domains as long as there are any, first those that follow this leader least,
+ * Chooses replicas for new partitions; the first of each list is to lead. Leaders go round all brokers, so that each
+ * topic is spread evenly by itself; each round begins with those that lead least, so that many small topics are even,
+ * too, and takes racks in turn among equals. Followers come from other domains as long as there are any, first those that follow this leader least,
  * so that what a dead leader led spreads over all others.
  *
  * @param loads what there is already; the new partitions are added
@@ -88,10 +88,12 @@ export function placeReplicas(
   const leaders = acrossDomains(brokers.filter(({ fenced }) => !fenced))
   if (leaders.length === 0) return { refusal: 'All brokers are currently fenced.' }
   const fenced = brokers.filter((broker) => broker.fenced)
-  const start = leastLed(leaders, loads)
+  let round: PlacementBroker[] = []
   const replicas: number[][] = []
   for (let index = 0; index < partitions; index++) {
-    const leader = leaders[(start + index) % leaders.length] as PlacementBroker
+    const at = index % leaders.length
+    if (at === 0) round = leastFirst(leaders, loads)
+    const leader = round[at] as PlacementBroker
     const chosen = withFollowers(leader, leaders, fenced, replicationFactor, loads)
     loads.add(chosen)
     replicas.push(chosen)
@@ -118,15 +120,12 @@ function acrossDomains(brokers: readonly PlacementBroker[]): PlacementBroker[] {
   return inTurn
 }
 
-function leastLed(brokers: readonly PlacementBroker[], loads: PlacementLoads): number {
-  let least = 0
-  for (const [at, { brokerId }] of brokers.entries()) {
-    const best = (brokers[least] as PlacementBroker).brokerId
-    const byLeaders = loads.leaders(brokerId) - loads.leaders(best)
-    if ((byLeaders || loads.replicas(brokerId) - loads.replicas(best)) < 0) least = at
-  }
-  return least
-}
+/** Those that lead least first; among equals those with fewest replicas, then in the given order. */
+const leastFirst = (brokers: readonly PlacementBroker[], loads: PlacementLoads) =>
+  [...brokers].sort(
+    ({ brokerId: a }, { brokerId: b }) =>
+      loads.leaders(a) - loads.leaders(b) || loads.replicas(a) - loads.replicas(b),
+  )
 
 function withFollowers(
   { brokerId: leader, failureDomain }: PlacementBroker,

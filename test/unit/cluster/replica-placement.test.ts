@@ -57,18 +57,18 @@ t.test('replicas differ, leaders are even, domains are used as far as they go', 
 t.test('leaders, replicas and heirs stay even over many topics that come and go', async () => {
   const step = fc.record({
     partitions: fc.integer({ min: 1, max: 7 }),
-    factor: fc.integer({ min: 1, max: 3 }),
     drops: fc.nat({ max: 3 }),
   })
   fc.assert(
     fc.property(
       fc.integer({ min: 2, max: 6 }),
+      fc.integer({ min: 1, max: 3 }),
       fc.array(step, { minLength: 50, maxLength: 100, size: 'max' }),
-      (count, steps) => {
+      (count, factor, steps) => {
         const brokers = brokersOf(Array.from({ length: count }, (_, at) => `host ${at}`))
         const loads = new PlacementLoads()
         const topics: (readonly (readonly number[])[])[] = []
-        for (const { partitions, factor, drops } of steps) {
+        for (const { partitions, drops } of steps) {
           const topic = placed(brokers, partitions, Math.min(factor, count), loads)
           if (drops > 0) topics.push(topic)
           else for (const replicas of topic) loads.remove(replicas)
@@ -85,10 +85,10 @@ t.test('leaders, replicas and heirs stay even over many topics that come and go'
           if (loads.replicas(brokerId) !== replicas[brokerId - 1])
             throw new Error('replicas counted')
         }
-        return spread(leaders) <= 3 && spread(replicas) <= Math.max(6, all.length / 20)
+        return spread(leaders) <= 2 && spread(replicas) <= Math.max(6, all.length / 20)
       },
     ),
-    { numRuns: 100 },
+    { numRuns: Number(process.env['LMQ_RUNS'] ?? 100) },
   )
 })
 
