@@ -101,9 +101,11 @@ function startWorker(WorkerClass: typeof Worker): Worker {
     return new WorkerClass(new URL('./job-worker.js', import.meta.url))
   }
   const url = JSON.stringify(new URL('./job-worker.ts', import.meta.url).href)
+  // What is evaluated has no place of its own: a bare name would be looked up from the working folder.
+  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'))
   const bootstrap = `import(${url}).catch(async (error) => {
     if (error.code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error
-    const tsx = await import('tsx/esm/api')
+    const tsx = await import(${tsx})
     tsx.register()
     await import(${url} + '?again') // a module that failed to load is not tried twice under one name
   })`
