@@ -106,6 +106,19 @@ export class BrokerLifecycle {
     await this.#until(() => !this.isFenced)
   }
 
+  /**
+   * Sends a heartbeat now, beside the usual ones.
+   *
+   * @returns whether the controller counts this broker as fenced
+   * @throws LmqError when it does not answer, or does not know this run of the broker
+   */
+  async ask(): Promise<boolean> {
+    const answer = await this.#sendHeartbeat(CALL_MS)
+    if (answer.errorCode === ErrorCode.NONE) return answer.isFenced
+    const { brokerId } = this.#options.registration
+    throw new LmqError('LMQ_BROKER_REFUSED', { brokerId, reason: errorName(answer.errorCode) })
+  }
+
   /** Hands over what is led here, and resolves when the others have it or `deadlineMs` is over. */
   async leave(deadlineMs: number): Promise<void> {
     if (this.#state !== 'registered') return
@@ -175,24 +188,12 @@ export class BrokerLifecycle {
 
   /** Never rejects. */
   async #beat(): Promise<void> {
-    const { io, channel, config, registration, logger } = this.#options
+    const { io, config, logger } = this.#options
     const startedMs = io.monotonic.nowMs()
     const everyMs = config['broker.heartbeat.interval.ms']
     let nextMs = everyMs
     try {
-      const answer = await channel.call(
-        brokerHeartbeat,
-        {
-          brokerId: registration.brokerId,
-          brokerEpoch: this.#brokerEpoch,
-          currentMetadataOffset: this.#image.index,
-          wantFence: false,
-          wantShutDown: this.#state === 'stopping',
-          offlineLogDirs: [],
-          cordonedLogDirs: null,
-        },
-        { deadlineMs: Math.max(CALL_MS, everyMs) },
-      )
+      const answer = await this.#sendHeartbeat(Math.max(CALL_MS, everyMs))
       this.#heardMs = io.monotonic.nowMs()
       nextMs = await this.#heard(answer, everyMs)
     } catch (error) {
@@ -205,6 +206,20 @@ export class BrokerLifecycle {
     const jitterMs = io.random.int(Math.max(1, Math.floor(everyMs / 5)))
     const spentMs = io.monotonic.nowMs() - startedMs
     this.#beatSoon(Math.max(0, nextMs - spentMs - (nextMs === everyMs ? jitterMs : 0)))
+  }
+
+  #sendHeartbeat(deadlineMs: number) {
+    const { channel, registration } = this.#options
+    const heartbeat = {
+      brokerId: registration.brokerId,
+      brokerEpoch: this.#brokerEpoch,
+      currentMetadataOffset: this.#image.index,
+      wantFence: false,
+      wantShutDown: this.#state === 'stopping',
+      offlineLogDirs: [],
+      cordonedLogDirs: null,
+    }
+    return channel.call(brokerHeartbeat, heartbeat, { deadlineMs })
   }
 
   /** @returns when to speak next, in milliseconds from the start of this heartbeat */

@@ -98,6 +98,11 @@ export class BrokerWatch {
     this.#timer?.cancel()
   }
 
+  /** This broker has become the controller: who is gone is found out now, not at the next look. */
+  begin(): void {
+    if (!this.#closed) this.#follow()
+  }
+
   /** How far a broker has read the metadata, by its own word; -1: it said nothing here. */
   appliedIndexOf(brokerId: number): number {
     return this.#liveness.appliedIndex(brokerId)

@@ -84,6 +84,7 @@ export class Controller {
   #retry: Timer | undefined
   #campaign: Promise<void> | undefined
   #progress: ((brokerId: number) => number) | undefined
+  #onLead: (() => void) | undefined
   #failures = 0
   #closed = false
 
@@ -109,6 +110,11 @@ export class Controller {
   /** The epoch of this broker's lead; -1 while it does not lead. */
   get controllerEpoch(): number {
     return this.#leadership?.held ? this.#leadership.controllerEpoch : -1
+  }
+
+  /** `listener` is told each time this broker has become the active controller. There is one at most. */
+  onLead(listener: () => void): void {
+    this.#onLead = listener
   }
 
   /** Who hears the brokers' heartbeats tells here how far they have read the metadata; -1: not known. */
@@ -358,6 +364,7 @@ export class Controller {
     leadership.onLost(() => this.#stepDown(new LmqError('LMQ_NOT_CONTROLLER', {})))
     const { controllerEpoch } = leadership
     this.#logger.debug({ controllerEpoch, index }, 'this broker is the controller')
+    this.#onLead?.()
   }
 
   #stepDown(error: unknown): void {

@@ -37,6 +37,7 @@ import { addressBytes, principalBytes } from './forwarded-client.ts'
 import type { ClusterPort, ConnectionFacts, Services } from './handler.ts'
 import { bodyOfForwarded, serveRequest } from './inner-request.ts'
 import type { ProducerIdBlock } from './producer-ids.ts'
+import { Wakefulness } from './wakefulness.ts'
 
 export type ClusterMembershipOptions = {
   readonly io: Io
@@ -71,10 +72,12 @@ const HANDOVER_MS = 5_000
 const FORWARD_LANES = 4
 const CREATE_TOPICS_VERSION = 7
 const BOOTSTRAP_RETRY_MS = 50
+const CONFIRM_RETRY_MS = 50
 
 export class ClusterMembership implements ClusterPort {
   readonly peers: Peers
   readonly channel: ControllerChannel
+  readonly wakefulness: Wakefulness
   readonly #options: ClusterMembershipOptions
   readonly #watch: BrokerWatch
   readonly #balance: Balance
@@ -119,6 +122,7 @@ export class ClusterMembership implements ClusterPort {
       config,
       logger,
     })
+    this.wakefulness = new Wakefulness({ io, confirm: () => this.#confirm(), logger })
     this.channel.onRefused((controllerLost) => this.#succession.noteRefused(controllerLost))
     this.#balance = new Balance({
       io,
@@ -128,6 +132,7 @@ export class ClusterMembership implements ClusterPort {
       config,
       logger,
     })
+    controller.onLead(() => this.#watch.begin())
     controller.followProgress((id) => this.#watch.appliedIndexOf(id))
   }
 
@@ -144,7 +149,10 @@ export class ClusterMembership implements ClusterPort {
     this.channel.start()
     this.#balance.start()
     this.#watch.start()
-    await controller.start()
+    await controller.start().catch((error: unknown) => {
+      // It runs again by itself; somebody else may win meanwhile.
+      if (!(error instanceof LmqError)) throw error
+    })
     const { image } = tail
     while (image.clusterId === '' || image.clusterSecret === '') {
       this.#checkOpen()
@@ -183,6 +191,7 @@ export class ClusterMembership implements ClusterPort {
     await this.#lifecycle.register()
     this.announce(undefined)
     this.#succession.start()
+    this.wakefulness.start()
   }
 
   /** Shows this broker to those who look for one. @param httpAddress of health and metrics, once they are served */
@@ -236,6 +245,7 @@ export class ClusterMembership implements ClusterPort {
     this.#lifecycle?.close()
     this.#replication?.close()
     this.#succession.close()
+    this.wakefulness.close()
     this.#balance.close()
     this.#watch.close()
     this.channel.close()
@@ -390,6 +400,24 @@ export class ClusterMembership implements ClusterPort {
     requestHeader.write(writer, header, 2)
     api.request.write(writer, request, version)
     return Buffer.concat(writer.finish())
+  }
+
+  /** Until the controller answers again, and this broker knows what it decided meanwhile. */
+  async #confirm(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        const isFenced = await this.#lifecycle?.ask()
+        await this.#catchUp().catch((error: unknown) => {
+          // A store that is away decides nothing either; but a broker that was fenced must see what others took over.
+          if (isFenced !== false) throw error
+        })
+        return
+      } catch (error) {
+        if (!(error instanceof LmqError)) throw error
+        const { timers } = this.#options.io
+        await new Promise<void>((resolve) => timers.schedule(CONFIRM_RETRY_MS, resolve))
+      }
+    }
   }
 
   /** Waits until this broker's metadata is where the store's is now. */

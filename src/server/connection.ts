@@ -1,15 +1,14 @@
 import { AssertionError } from '../base/assert.ts'
 import { LmqError } from '../base/errors.ts'
-import type { Logger } from '../base/logger.ts'
 import type { ClusterLogin } from '../client/cluster-proof.ts'
 import type { Socket } from '../io/io.ts'
-import type { ListenerMetrics } from '../metrics/request-metrics.ts'
 import { apiVersions } from '../protocol/apis/18-api-versions.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import { Reader } from '../protocol/reader.ts'
 import { inRange } from '../protocol/versions.ts'
 import { AnswerSender } from './answer-sender.ts'
-import type { ApiTable, ServedApi } from './api-table.ts'
+import type { ServedApi } from './api-table.ts'
+import type { ConnectionSurroundings } from './connection-surroundings.ts'
 import { outcomeOf } from './error-mapping.ts'
 import { describeOversize } from './foreign-bytes.ts'
 import { FrameReader } from './frame-reader.ts'
@@ -18,17 +17,16 @@ import {
   type ConnectionFacts,
   EncodedBody,
   type HandlerContext,
-  type Services,
 } from './handler.ts'
 import { bodyOfForwarded, encodeAnswer } from './inner-request.ts'
-import type { MemoryBudget } from './memory-budget.ts'
-import type { Outbox } from './outbox.ts'
 import { plainAddress } from './peer-address.ts'
 import { RequestHeaderReader } from './request-header.ts'
 
 const PRODUCE = 0
 const FETCH = 1
 const API_VERSIONS = 18
+/** What a broker asks before it has shown that it is one. */
+const loginApis: ReadonlySet<number> = new Set([17, API_VERSIONS, 36])
 
 /** Answers that may be outstanding on one connection before its socket is no longer read. */
 const MAX_OUTSTANDING = 1000
@@ -39,24 +37,6 @@ const MAX_OUTSTANDING = 1000
 const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024
 /** From here on a frame's memory is worth using again. */
 const LARGE_FRAME_BYTES = 64 * 1024
-
-/** What a connection shares with all others of its broker and listener. */
-export type ConnectionSurroundings = {
-  readonly table: ApiTable
-  readonly services: Services
-  readonly outbox: Outbox
-  /** Bytes of requests that are being received or worked on. */
-  readonly requestMemory: MemoryBudget
-  /** Bytes of answers that peers have not taken yet. */
-  readonly answerMemory: MemoryBudget
-  readonly metrics: ListenerMetrics
-  readonly logger: Logger
-  readonly maxFrameBytes: number
-  /** Told once, when the connection is gone. */
-  onClosed(connection: Connection): void
-  /** The peer sent what this broker does not read; `firstFrame`: it never sent anything else. */
-  onProtocolError(connection: Connection, reason: string, firstFrame: boolean): void
-}
 
 /** One request in work. Answers leave in the order of these. */
 type Slot = {
@@ -266,7 +246,7 @@ export class Connection implements ConnectionFacts {
       if (this.#grantedBytes - this.#gatheringBytes > MAX_OUTSTANDING_BYTES) return false
     }
     const { requestMemory, answerMemory } = this.#around
-    if (this.#sender.isCongested) return false
+    if (this.#sender.isCongested || this.#isHeld(key)) return false
     // A gathered frame is counted already; one within a chunk is about to be.
     if (this.#gatheringBytes === 0 && requestMemory.exhausted && this.#grantedBytes > 0) {
       requestMemory.wait(this.#advance)
@@ -277,6 +257,15 @@ export class Connection implements ConnectionFacts {
       answerMemory.wait(this.#advance)
       return false
     }
+    return true
+  }
+
+  /** Clients wait while this broker does not know whether others took its place; brokers find out from one another. */
+  #isHeld(key: number): boolean {
+    const wakefulness = this.#around.services.cluster?.wakefulness
+    if (wakefulness === undefined || this.brokerId !== undefined || loginApis.has(key)) return false
+    if (wakefulness.mayServe(this.lastActiveMs)) return false
+    wakefulness.wait(this.#advance)
     return true
   }
 
@@ -578,6 +567,7 @@ export class Connection implements ConnectionFacts {
     const { requestMemory, answerMemory } = this.#around
     requestMemory.stopWaiting(this.#advance)
     answerMemory.stopWaiting(this.#advance)
+    this.#around.services.cluster?.wakefulness.stopWaiting(this.#advance)
     for (const { served, answered, requestBytes } of this.#slots) {
       if (served.api.key === PRODUCE && !answered) this.#grantedBytes -= requestBytes
     }

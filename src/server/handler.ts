@@ -20,6 +20,7 @@ import type { MetadataCache } from './metadata-cache.ts'
 import type { ProduceTimeouts } from './produce-timeouts.ts'
 import type { ProducerIds } from './producer-ids.ts'
 import type { Telemetry } from './telemetry.ts'
+import type { Wakefulness } from './wakefulness.ts'
 
 /** Who this broker is, as clients and logs name it. */
 export type BrokerIdentity = {
@@ -65,6 +66,8 @@ export type Services = {
 export type ClusterPort = {
   /** The active controller as this broker knows it; -1 while it knows none. */
   readonly controllerId: number
+  /** Whether clients may be answered by what this broker knows. */
+  readonly wakefulness: Wakefulness
   /** Whether what is for the controller goes to another broker. */
   readonly forwards: boolean
   /**
