@@ -73,7 +73,7 @@ export function diskError(code: string, path = ''): NodeJS.ErrnoException {
  * durable, as on ext4; a power loss keeps some first part of the others.
  */
 export class SimDisk implements Disk {
-  readonly #scheduler: SimScheduler
+  readonly #scheduler: Pick<SimScheduler, 'schedule' | 'wall'>
   readonly #random: SimRandom
   readonly #now: () => number
   #names = new Map<string, Inode>()
@@ -89,7 +89,7 @@ export class SimDisk implements Disk {
   latencyMs = 4
   openFiles = 0
 
-  constructor(scheduler: SimScheduler, random: SimRandom) {
+  constructor(scheduler: Pick<SimScheduler, 'schedule' | 'wall'>, random: SimRandom) {
     this.#scheduler = scheduler
     this.#random = random
     this.#now = () => scheduler.wall.nowMs()
