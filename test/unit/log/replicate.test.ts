@@ -71,7 +71,9 @@ t.test('a follower has the same bytes, offsets, epochs and producers', async (t)
   const { io, leader, follower, folder, dirs, open } = await pair(t)
   await put(leader, io, 3, 0)
   const options = { producerId: 7, producerEpoch: 1, baseSequence: 0 }
-  await append(leader, batchOf(io, [record('p', 'x')], options), { leaderEpoch: 2 })
+  // Recent: a producer that has expired is not taken up again.
+  const fresh = record('p', 'x', io.wall.nowMs())
+  await append(leader, batchOf(io, [fresh], options), { leaderEpoch: 2 })
   await put(leader, io, 20, 4)
   await catchUp(leader, follower, 4)
   t.equal(follower.logEndOffset, leader.logEndOffset)
