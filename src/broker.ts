@@ -227,6 +227,7 @@ type Parts = {
 }
 
 async function openParts(given: BrokerOptions, opening: Opening): Promise<Parts> {
+  const membershipModule = loadMembership(given)
   const options = { ...given, cluster: given.cluster ?? (await placeInConsul(given, opening)) }
   const { io, loaded, dataDirs, logger, signal, onFatal } = options
   const { config } = loaded
@@ -271,7 +272,7 @@ async function openParts(given: BrokerOptions, opening: Opening): Promise<Parts>
   const table = createApiTable()
   const base = { brokerId, clusterId, image, controller, partitions, logDirs }
   const membership = options.cluster
-    ? await openMembership(options, {
+    ? await openMembership(options, membershipModule, {
         ...base,
         store,
         tail,
@@ -370,12 +371,21 @@ type MembershipParts = {
   services(): Services
 }
 
-/** Loaded only where there are other brokers. */
+type MembershipModule = typeof import('./server/cluster-membership.ts')
+
+/** Only where there are other brokers; while logs and metadata are opened. */
+async function loadMembership({ cluster, loaded }: BrokerOptions) {
+  const hasOthers = cluster !== undefined || loaded.config['lmq.consul.address'].length > 0
+  return hasOthers ? import('./server/cluster-membership.ts') : undefined
+}
+
 async function openMembership(
   { io, loaded, logger, onFatal }: BrokerOptions,
+  module: Promise<MembershipModule | undefined>,
   parts: MembershipParts,
-): Promise<ClusterMembership> {
-  const { ClusterMembership } = await import('./server/cluster-membership.ts')
+): Promise<ClusterMembership | undefined> {
+  const { ClusterMembership } = (await module) ?? {}
+  if (!ClusterMembership) return undefined
   const { config, listenersPlan } = loaded
   const listenerName = listenersPlan.interBrokerListener
   const features = initialFeatures
