@@ -27,6 +27,11 @@ export type ConnectionOptions = {
   readonly requestTimeoutMs: number
   /** Requests sent and not yet answered; further ones wait here. */
   readonly maxInFlight: number
+  /**
+   * Large answers come in memory of the `Io`: whoever is done with one gives its records back. Without it they are left
+   * to the garbage collector.
+   */
+  readonly lendsMemory?: boolean
 }
 
 /** Who connects, when it is a broker of the same cluster. */
@@ -71,7 +76,7 @@ export class Connection {
   readonly #io: Io
   readonly #options: ConnectionOptions
   readonly #socket: Socket
-  readonly #frames = new ResponseFrames((frame) => this.#receive(frame))
+  readonly #frames: ResponseFrames
   /** Sent or queued, not yet answered, by correlation id; in the order of sending. */
   readonly #waiting = new Map<number, Waiting>()
   /** Encoded requests above `maxInFlight`. */
@@ -88,6 +93,8 @@ export class Connection {
     this.address = address
     this.#socket = socket
     this.#options = options
+    const memory = options.lendsMemory ? io.memory : undefined
+    this.#frames = new ResponseFrames((frame) => this.#receive(frame), memory)
     socket.onData((chunk) => this.#feed(chunk))
     socket.onClose((error) => this.#end(error))
   }

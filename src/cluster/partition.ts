@@ -1,7 +1,13 @@
 import { assert } from '../base/assert.ts'
 import type { TopicConfig } from '../config/topic-config.ts'
 import type { Clock } from '../io/io.ts'
-import type { AppendResult, ReadResult, ReplicateResult } from '../log/log-outcomes.ts'
+import { refusal } from '../log/batch-check.ts'
+import {
+  type AppendResult,
+  type ReadResult,
+  type ReplicateResult,
+  refused,
+} from '../log/log-outcomes.ts'
 import { LogWaiters } from '../log/log-waiters.ts'
 import type { LogListener, PartitionLog } from '../log/partition-log.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
@@ -443,10 +449,15 @@ export class Partition implements LogListener {
   }
 
   /** Takes what the leader of `leaderEpoch` answered. See `PartitionLog.replicate`. */
-  replicate(records: Buffer, leaderEpoch: number): ReplicateResult | Promise<ReplicateResult> {
+  replicate(
+    records: Buffer,
+    leaderEpoch: number,
+    fromOffset: number,
+  ): ReplicateResult | Promise<ReplicateResult> {
     assert(this.follows(leaderEpoch), 'records of a leader that is not followed')
     this.#isReady = true
-    return this.log.replicate(records, { leaderEpoch, nowMs: Math.floor(this.#clock.nowMs()) })
+    const nowMs = Math.floor(this.#clock.nowMs())
+    return this.log.replicate(records, { leaderEpoch, fromOffset, nowMs })
   }
 
   /** Calls `waiter` when all that was replicated counts: it is written, or durable with `flush.messages=1`. */
@@ -581,17 +592,4 @@ function tell(waiters: ReadonlySet<() => void>): void {
   for (const waiter of [...waiters]) waiter()
 }
 
-const noRecordErrors: AppendResult['recordErrors'] = []
-
-function refusedWith(errorCode: ErrorCode): AppendResult {
-  return {
-    errorCode,
-    errorMessage: null,
-    recordErrors: noRecordErrors,
-    baseOffset: -1,
-    lastOffset: -1,
-    logAppendTimeMs: -1,
-    duplicate: false,
-    end: -1,
-  }
-}
+const refusedWith = (errorCode: ErrorCode): AppendResult => refused(refusal(errorCode))

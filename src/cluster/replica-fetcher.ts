@@ -15,7 +15,10 @@ type FetchRequest = RequestInput<typeof fetch>
 type FetchResponse = ResponseOf<typeof fetch>
 type FetchedPartition = FetchResponse['responses'][number]['partitions'][number]
 
-/** A connection to a leader that knows this broker. `client/connection.ts` is one. */
+/**
+ * A connection to a leader that knows this broker. `client/connection.ts` is one. The records of an answer may be in
+ * memory of the `Io`, and are given back when they are in the file.
+ */
 export type ReplicaConnection = {
   readonly isClosed: boolean
   request(
@@ -27,7 +30,7 @@ export type ReplicaConnection = {
 }
 
 export type ReplicaFetcherOptions = {
-  readonly io: Pick<Io, 'timers' | 'random'>
+  readonly io: Pick<Io, 'timers' | 'random' | 'memory'>
   readonly brokerId: number
   readonly leaderId: number
   /** Of this process' registration. */
@@ -43,6 +46,9 @@ export type ReplicaFetcherOptions = {
 
 /** Partitions that one request names: more would hold the event loop for too long, as their logs have to be opened. */
 const MOST_NAMED = 250
+/** Told once: this partition is done with its part of an answer, which counts now. */
+type Done = (errorCode?: ErrorCode) => void
+
 /** First pause after a failure; each next one is twice as long, up to replica.fetch.backoff.ms. */
 const FIRST_PAUSE_MS = 20
 /** An answer may take this much longer than what the leader is asked to wait. */
@@ -264,9 +270,14 @@ export class ReplicaFetcher {
   #takeAll(answer: FetchResponse): Promise<void> {
     return new Promise((resolve) => {
       let open = 1
-      const done = () => {
+      let isClean = true
+      const done = (errorCode: ErrorCode = ErrorCode.NONE) => {
+        if (errorCode !== ErrorCode.NONE) isClean = false
         open--
-        if (open === 0) resolve()
+        if (open > 0) return
+        // After an error of the disk the system may still be at it.
+        if (isClean) this.#giveBack(answer)
+        resolve()
       }
       for (const { topicId, partitions } of answer.responses) {
         if (topicId === ZERO_UUID) continue
@@ -281,7 +292,14 @@ export class ReplicaFetcher {
     })
   }
 
-  #take(followed: FollowedPartition, fetched: FetchedPartition, done: () => void): void {
+  #giveBack({ responses }: FetchResponse): void {
+    const { memory } = this.#options.io
+    for (const { partitions } of responses) {
+      for (const { records } of partitions) if (records?.length) memory.giveBack(records)
+    }
+  }
+
+  #take(followed: FollowedPartition, fetched: FetchedPartition, done: Done): void {
     const { partition, leaderEpoch } = followed
     const { fetchOffset } = partition.fetchPosition
     // The log changed meanwhile, or the partition was not asked for in this state.
@@ -293,7 +311,7 @@ export class ReplicaFetcher {
     } else if (fetched.divergingEpoch.endOffset >= 0) {
       this.#change(followed, partition.truncateToLeader(leaderEpoch, fetched.divergingEpoch), done)
     } else if (fetched.records && fetched.records.length > 0) {
-      const result = partition.replicate(fetched.records, leaderEpoch)
+      const result = partition.replicate(fetched.records, leaderEpoch, fetchOffset)
       if (result instanceof Promise) {
         result.then((ready) => this.#taken(followed, fetched, ready, done))
       } else this.#taken(followed, fetched, result, done)
@@ -307,7 +325,7 @@ export class ReplicaFetcher {
     followed: FollowedPartition,
     fetched: FetchedPartition,
     result: ReplicateResult,
-    done: () => void,
+    done: Done,
   ): void {
     const { partition } = followed
     const { topic, partitionIndex } = partition
@@ -316,6 +334,11 @@ export class ReplicaFetcher {
     if (sizeBytes > 0) {
       this.#options.onBytes(topic, sizeBytes)
       if (this.#isThrottled(partition)) this.#options.throttle.record(sizeBytes)
+    }
+    if (errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) {
+      // The next request asks for what follows now.
+      done()
+      return
     }
     if (errorCode === ErrorCode.NONE && sizeBytes === 0) {
       // The leader gave nothing that could be taken: not to be asked for again at once.
@@ -343,7 +366,7 @@ export class ReplicaFetcher {
     if (position.logStartOffset !== followed.askedLogStart) this.#session.changed(followed.key)
   }
 
-  #takeError(followed: FollowedPartition, fetched: FetchedPartition, done: () => void): void {
+  #takeError(followed: FollowedPartition, fetched: FetchedPartition, done: Done): void {
     const { partition, leaderEpoch } = followed
     const { errorCode, logStartOffset } = fetched
     if (errorCode === ErrorCode.OFFSET_OUT_OF_RANGE && logStartOffset >= 0) {
@@ -364,7 +387,7 @@ export class ReplicaFetcher {
   }
 
   /** The log is being cut; the next request waits for it. */
-  #change(followed: FollowedPartition, work: Promise<void>, done: () => void): void {
+  #change(followed: FollowedPartition, work: Promise<void>, done: Done): void {
     const { partition } = followed
     const { topic, partitionIndex } = partition
     work.then(

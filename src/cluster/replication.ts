@@ -12,7 +12,7 @@ import type { Partitions } from './partitions.ts'
 import { type ReplicaConnection, ReplicaFetcher } from './replica-fetcher.ts'
 
 export type ReplicationOptions = {
-  readonly io: Pick<Io, 'timers' | 'random' | 'monotonic'>
+  readonly io: Pick<Io, 'timers' | 'random' | 'monotonic' | 'memory'>
   readonly brokerId: number
   readonly partitions: Partitions
   /** The settings in force. */

@@ -127,6 +127,9 @@ export class LogAppender {
       end: core.logEndOffset,
     })
     if (core.state !== 'open') return result(ErrorCode.KAFKA_STORAGE_ERROR, null)
+    if (core.logEndOffset !== options.fromOffset) {
+      return result(ErrorCode.OFFSET_OUT_OF_RANGE, 'the log was cut meanwhile')
+    }
     const sound = replicatedBatches(records, {
       logEndOffset: core.logEndOffset,
       isEmpty: core.segments.active === undefined,

@@ -65,12 +65,17 @@ export function appended(
 export type ReplicateOptions = {
   /** The epoch under which the leader was asked: what it wrote later is not taken. */
   readonly leaderEpoch: number
+  /** The log's end when the leader was asked. If it is another one now, nothing is taken: it would leave a hole. */
+  readonly fromOffset: number
   /** The broker clock. */
   readonly nowMs: number
 }
 
 export type ReplicateResult = {
-  /** NONE, CORRUPT_MESSAGE (batches before the damaged one were taken) or KAFKA_STORAGE_ERROR. */
+  /**
+   * NONE, CORRUPT_MESSAGE (batches before the damaged one were taken), OFFSET_OUT_OF_RANGE (the log was cut meanwhile)
+   * or KAFKA_STORAGE_ERROR.
+   */
   readonly errorCode: ErrorCode
   /** What is wrong, for the log; null: nothing. */
   readonly reason: string | null

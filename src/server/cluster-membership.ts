@@ -110,7 +110,9 @@ export class ClusterMembership implements ClusterPort {
       isActive: () => controller.isActive,
       local: (api, request) => this.#serveOwn(api, request),
     })
-    this.#watch = new BrokerWatch({ io, brokerId, image, controller, peers, config, logger })
+    const goneBefore = (epoch: number) => this.#succession.goneBefore(epoch)
+    const watching = { io, brokerId, image, controller, peers, goneBefore, config, logger }
+    this.#watch = new BrokerWatch(watching)
     this.#succession = new Succession({
       io,
       brokerId,
@@ -213,7 +215,7 @@ export class ClusterMembership implements ClusterPort {
       partitions,
       config,
       topicMetrics,
-      open: (leaderId) => this.peers.open(leaderId),
+      open: (leaderId) => this.peers.open(leaderId, { lendsMemory: true }),
       alterPartition: (request) =>
         this.channel.call(alterPartition, request, { deadlineMs: ALTER_PARTITION_MS }),
       logger,

@@ -50,8 +50,14 @@ async function bytesFor(leader: PartitionLog, offset: number, maxBytes = 1_000_0
   return Buffer.concat(records)
 }
 
-async function replicate(log: PartitionLog, records: Buffer, leaderEpoch: number) {
-  const result: ReplicateResult = await log.replicate(records, { leaderEpoch, nowMs: 2_000 })
+async function replicate(
+  log: PartitionLog,
+  records: Buffer,
+  leaderEpoch: number,
+  fromOffset = log.logEndOffset,
+) {
+  const options = { leaderEpoch, fromOffset, nowMs: 2_000 }
+  const result: ReplicateResult = await log.replicate(records, options)
   await written(log, result.end)
   return result
 }
@@ -195,7 +201,12 @@ t.test('what comes during a truncation is taken behind it', async (t) => {
   await catchUp(leader, follower, 1)
   const bytes = await bytesFor(leader, 4)
   const truncation = follower.truncateTo(4)
-  const result = await follower.replicate(bytes, { leaderEpoch: 1, nowMs: 2_000 })
+  const options = { leaderEpoch: 1, nowMs: 2_000 }
+  const [late, result] = await Promise.all([
+    follower.replicate(bytes, { ...options, fromOffset: 8 }),
+    follower.replicate(bytes, { ...options, fromOffset: 4 }),
+  ])
   await truncation
+  t.match(late, { errorCode: ErrorCode.OFFSET_OUT_OF_RANGE, sizeBytes: 0 }, 'it would leave a hole')
   t.match(result, { errorCode: ErrorCode.NONE, end: 8 })
 })
