@@ -71,6 +71,14 @@ function checkIsNew(disk: Disk, dir: string): void {
   throw new LmqError('LMQ_LOG_DIR_FOREIGN', { dir, reason, holds })
 }
 
+/** A start would recover and change the logs of a Kafka that may be wanted back. */
+function checkIsNotKafkas(disk: Disk, dir: string): void {
+  if (!disk.existsSync(join(dir, '__cluster_metadata-0'))) return
+  const reason =
+    'it is a log folder of Kafka: take its topics into another folder with `lmq import`'
+  throw new LmqError('LMQ_LOG_DIR_FOREIGN', { dir, reason })
+}
+
 /**
  * Checks a folder's identity, or gives a new folder one.
  *
@@ -86,6 +94,7 @@ export function claimDirectory(
     ? decodeMetaProperties(io.disk.readFileSync(path), path)
     : undefined
   if (!stored) checkIsNew(io.disk, dir)
+  else checkIsNotKafkas(io.disk, dir)
   if (stored && (stored.clusterId !== owner.clusterId || stored.brokerId !== owner.brokerId)) {
     throw new LmqError('LMQ_LOG_DIR_FOREIGN', {
       dir,

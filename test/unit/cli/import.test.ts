@@ -202,5 +202,8 @@ t.test('a folder that is no data folder is left alone', async (t) => {
   fs.mkdirSync(path.join(root, 'lost+found'))
   const broker = await startBroker(options)
   await broker.stop()
+  fs.mkdirSync(path.join(root, '__cluster_metadata-0'))
+  await t.rejects(startBroker(options), { code: 'LMQ_LOG_DIR_FOREIGN', message: /lmq import/ })
+  t.ok(fs.existsSync(path.join(root, '.kafka_cleanshutdown')), "Kafka's folder is not touched")
   t.equal(isLockedElsewhere(path.join(root, 'meta.properties')) ?? false, false)
 })
