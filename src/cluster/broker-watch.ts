@@ -42,6 +42,8 @@ export type BrokerWatchOptions = {
     'isActive' | 'controllerEpoch' | 'registerBroker' | 'changeBroker'
   >
   readonly peers: Pick<Peers, 'dial'>
+  /** The former controller, where the brokers have just found out together that it is gone. */
+  readonly goneBefore?: (controllerEpoch: number) => number | undefined
   readonly config: BrokerConfig
   readonly logger: Logger
 }
@@ -183,8 +185,11 @@ export class BrokerWatch {
     this.#takeoverIndex = image.index
     this.#liveness.reset(image.liveBrokers(), this.#nowMs())
     // Also whoever led before may be gone: a refused connection says so at once.
-    for (const broker of image.liveBrokers()) {
-      if (broker.brokerId !== brokerId) void this.#dial(broker.brokerId, broker.brokerEpoch)
+    const gone = this.#options.goneBefore?.(this.#epoch)
+    for (const broker of [...image.liveBrokers()]) {
+      if (broker.brokerId === brokerId) continue
+      if (broker.brokerId !== gone) void this.#dial(broker.brokerId, broker.brokerEpoch)
+      else void this.#fence(broker.brokerId, broker.brokerEpoch, 'it was lost as the controller')
     }
   }
 

@@ -49,6 +49,8 @@ const EVERY_MS = 250
 const LATE_MS = 1_000
 const DIAL_TIMEOUT_MS = 500
 const VOTE_TIMEOUT_MS = 700
+/** For so many session time-outs it is remembered that a controller was lost. */
+const RECENT_SESSIONS = 3
 /** The metadata log, as Kafka names it. */
 const METADATA_TOPIC = '__cluster_metadata'
 
@@ -62,6 +64,8 @@ export class Succession {
   /** Silence before this moment is this process's own. */
   #awakeMs: number
   #timer: Timer | undefined
+  /** The controller that this broker holds for lost together with others. */
+  #lostController: (KnownController & { readonly atMs: number }) | undefined
   #round: Promise<void> | undefined
   #isDialling = false
   #closed = false
@@ -78,6 +82,20 @@ export class Succession {
       this.#look()
       this.start()
     })
+  }
+
+  /**
+   * The former controller, when this broker held it for lost a moment ago and others did, too: its successor need not
+   * wait for its silence again.
+   *
+   * @param controllerEpoch of the successor
+   */
+  goneBefore(controllerEpoch: number): number | undefined {
+    const lost = this.#lostController
+    this.#lostController = undefined
+    if (!lost || lost.controllerEpoch >= controllerEpoch) return undefined
+    const recentMs = RECENT_SESSIONS * this.#options.config['broker.session.timeout.ms']
+    return this.#nowMs() - lost.atMs <= recentMs ? lost.controllerId : undefined
   }
 
   /** The controller's port refused a connection: no need to wait for its silence. */
@@ -102,7 +120,10 @@ export class Succession {
     const { controllerId, controllerEpoch: knownEpoch } = this.#options.known()
     // Somebody else leads by now, or nobody: the one that asks will hear of it.
     if (knownEpoch !== controllerEpoch || controllerId === this.#options.brokerId) return false
-    if (this.#lost() !== undefined) return true
+    if (this.#lost() !== undefined) {
+      this.#lostController = { controllerId, controllerEpoch, atMs: this.#nowMs() }
+      return true
+    }
     if ((await this.#options.peers.dial(controllerId, DIAL_TIMEOUT_MS)) !== 'refused') return false
     this.#refusedEpoch = controllerEpoch
     return true
@@ -157,6 +178,7 @@ export class Succession {
     )
     if (this.#closed || known().controllerEpoch !== controllerEpoch) return
     if (!mayDepose(ballots, why === 'refused')) return
+    this.#lostController = { controllerId, controllerEpoch, atMs: this.#nowMs() }
     logger.warn(
       { controllerId, controllerEpoch, why, ballots },
       'the controller is lost: deposing it',
