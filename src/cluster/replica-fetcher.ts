@@ -68,6 +68,8 @@ export class ReplicaFetcher {
   #wake: (() => void) | undefined
   #isWaiting = false
   #isNudging = false
+  /** Pausing after a failure of the connection: nobody cuts that short. */
+  #isRecovering = false
   #isWakeScheduled = false
   #failures = 0
   #closed = false
@@ -215,10 +217,12 @@ export class ReplicaFetcher {
     const facts = { leaderId, partitions: this.#followed.size, error: error.message }
     if (this.#failures === 0) logger.info(facts, 'fetching from a leader failed, trying again')
     else logger.debug(facts, 'fetching from a leader failed again')
+    this.#isRecovering = true
     await new Promise<void>((resolve) => {
       this.#wake = resolve
       this.#after(this.#pauseMs(this.#failures++), resolve)
     })
+    this.#isRecovering = false
     this.#wake = undefined
   }
 
@@ -242,7 +246,7 @@ export class ReplicaFetcher {
       this.#isWakeScheduled = false
       if (this.#closed) return
       if (this.#isWaiting) this.#nudge()
-      else if (this.#failures === 0) this.#wake?.()
+      else if (!this.#isRecovering) this.#wake?.()
     })
   }
 
