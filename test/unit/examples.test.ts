@@ -23,8 +23,16 @@ const isSource = import.meta.url.endsWith('.ts')
 const index = new URL(isSource ? '../../src/index.ts' : '../../src/index.js', import.meta.url)
 const loader = isSource ? ['--import', 'tsx'] : []
 
-for (const name of ['node-test', 'tap']) {
-  t.test(name, async (t) => {
+/** By folder: the files that are run, with what each says when it has passed. */
+const runnable: readonly (readonly [folder: string, file: string, passed: RegExp])[] = [
+  // Node's reporter differs by version.
+  ['node-test', 'orders.test.js', /(ok 1 -|✔) an order reaches the topic/],
+  ['node-test', 'failover.test.js', /(ok 1 -|✔) orders outlive the death of a broker/],
+  ['tap', 'orders.test.js', /(ok 1 -|✔) an order reaches the topic/],
+]
+
+for (const [name, test, passed] of runnable) {
+  t.test(`${name}: ${test}`, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'lmq-example-'))
     t.teardown(() => rm(folder, { recursive: true, force: true }))
     const lmq = join(folder, 'node_modules', 'lmq')
@@ -35,16 +43,16 @@ for (const name of ['node-test', 'tap']) {
     for (const library of ['kafkajs', 'tap']) {
       symlinkSync(join(root, 'node_modules', library), join(folder, 'node_modules', library), 'dir')
     }
-    for (const file of ['package.json', 'orders.test.js']) {
+    for (const file of ['package.json', test]) {
       copyFileSync(join(examples, name, file), join(folder, file))
     }
-    const words = [...loader, join(folder, 'orders.test.js')]
+    const words = [...loader, join(folder, test)]
     const out = await new Promise<string>((resolve) => {
       execFile(process.execPath, words, { cwd: root }, (error, stdout, stderr) => {
         resolve(`${error ? `failed: ${stderr}\n` : ''}${stdout}`)
       })
     })
-    t.match(out, /(ok 1 -|✔) an order reaches the topic/) // Node's reporter differs by version
+    t.match(out, passed)
     t.notMatch(out, /failed|not ok/)
   })
 }
