@@ -73,6 +73,8 @@ export class SimHost {
 }
 
 export class SimProcess {
+  /** Whose turn it is. */
+  static current: SimProcess | undefined
   readonly host: SimHost
   readonly io: Io
   readonly #scheduler: SimScheduler
@@ -128,7 +130,10 @@ export class SimProcess {
   readonly enter = (task: () => void): void => {
     if (!this.#isAlive) return
     if (this.#isPaused) this.#backlog.push(task)
-    else task()
+    else {
+      SimProcess.current = this
+      task()
+    }
   }
 
   /** SIGSTOP: the system goes on to take connections and bytes for it. */
