@@ -43,6 +43,8 @@ type command struct {
 	At                any
 	Burst             int
 	PauseMs           int
+	Role              string
+	First             int64
 }
 
 type answer map[string]any
@@ -53,6 +55,7 @@ type driver struct {
 	admin     *kadm.Client
 	members   map[string]*member
 	load      *load
+	histories map[string]*history
 }
 
 func main() {
@@ -61,7 +64,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	d := &driver{bootstrap, client, kadm.NewClient(client), map[string]*member{}, nil}
+	d := &driver{bootstrap, client, kadm.NewClient(client), map[string]*member{}, nil, map[string]*history{}}
 	lines := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriter(os.Stdout)
 	for {
@@ -114,6 +117,14 @@ func (d *driver) serve(c *command) (answer, error) {
 		return answer{}, err
 	case "stopLoad":
 		return d.load.stop(), nil
+	case "startHistory":
+		h, err := startHistory(d.bootstrap, *c)
+		d.histories[c.Name] = h
+		return answer{}, err
+	case "stopHistory":
+		h := d.histories[c.Name]
+		delete(d.histories, c.Name)
+		return h.stop(), nil
 	}
 	return d.serveAdmin(c)
 }

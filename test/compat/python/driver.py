@@ -10,6 +10,10 @@ import sys
 import threading
 import time
 
+sys.dont_write_bytecode = True  # the folder of the sources stays as it is
+
+from history import History
+
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
@@ -148,6 +152,7 @@ class Driver:
         self.admin = AdminClient({"bootstrap.servers": bootstrap})
         self.members = {}
         self.load = None
+        self.histories = {}
 
     def producer(self, command):
         return Producer(
@@ -437,6 +442,13 @@ class Driver:
 
     def stopLoad(self, command):
         return self.load.stop()
+
+    def startHistory(self, command):
+        self.histories[command["name"]] = History(self.bootstrap, command)
+        return {}
+
+    def stopHistory(self, command):
+        return self.histories.pop(command["name"]).stop()
 
 
 class Load:
