@@ -1,10 +1,11 @@
+import type { Transform } from 'node:stream'
 import { promisify } from 'node:util'
 import type { ZlibOptions } from 'node:zlib'
 import { LmqError } from '../base/errors.ts'
 import { Codec, type CodecId, type Codecs } from './io.ts'
 import { decompressLz4Blocks, parseLz4Frame } from './lz4-frame.ts'
 import { compressXerial, decompressSnappy } from './snappy-framing.ts'
-import { isWholeZstd } from './zstd-frame.ts'
+import { isWholeZstd, zstdPieces } from './zstd-frame.ts'
 
 /**
  * Opens and closes compressed batches. Each codec is loaded when it is first needed: a broker that only passes batches
@@ -80,8 +81,8 @@ async function loadSnappy(): Promise<LoadedCodec> {
   type Snappy = Parameters<typeof compressXerial>[0]
   const snappy = await importOptional<Snappy>('@napi-rs/snappy', () => import('@napi-rs/snappy'))
   return {
-    compress: (plain) => compressXerial(snappy, plain),
-    decompress: (packed, maxBytes) => decompressSnappy(snappy, packed, maxBytes),
+    compress: (plain) => compressXerial(snappy, plain, nextTurn),
+    decompress: (packed, maxBytes) => decompressSnappy(snappy, packed, maxBytes, nextTurn),
   }
 }
 
@@ -143,24 +144,54 @@ async function nativeZstd(): Promise<LoadedCodec> {
     () => import('zstd-napi'),
   )
   return {
-    compress: (plain, level) =>
-      zstd.compress(plain, level === undefined ? {} : { compressionLevel: level }),
-    decompress(packed, maxBytes) {
-      return new Promise((resolve, reject) => {
-        const stream = new zstd.DecompressStream()
-        const parts: Buffer[] = []
-        let total = 0
-        stream.on('data', (part: Buffer) => {
-          total += part.length
-          if (total <= maxBytes) parts.push(part)
-          else stream.destroy(tooLarge('zstd', maxBytes))
-        })
-        stream.on('end', () => resolve(Buffer.concat(parts)))
-        stream.on('error', reject)
-        stream.end(packed)
-      })
+    async compress(plain, level) {
+      const parameters = level === undefined ? {} : { compressionLevel: level }
+      if (plain.length <= PIECE_BYTES) return zstd.compress(plain, parameters)
+      const pieces: Buffer[] = []
+      for (let at = 0; at < plain.length; at += PIECE_BYTES) {
+        pieces.push(plain.subarray(at, at + PIECE_BYTES))
+      }
+      return through(new zstd.CompressStream(parameters), pieces, Number.POSITIVE_INFINITY)
+    },
+    async decompress(packed, maxBytes) {
+      if (!isWholeZstd(packed)) {
+        throw new LmqError('LMQ_CODEC_FAILED', { codec: 'zstd', reason: 'cut off' })
+      }
+      const pieces = zstdPieces(packed, BLOCKS_PER_PIECE)
+      return through(new zstd.DecompressStream(), pieces, maxBytes)
     },
   }
+}
+
+/** What a codec that works on the event loop does in one turn: some milliseconds' worth. */
+const PIECE_BYTES = 2 * 1024 * 1024
+const BLOCKS_PER_PIECE = PIECE_BYTES / (128 * 1024)
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** Sends pieces through a stream that works where it is called: one piece a turn, nothing beyond the bound. */
+function through(stream: Transform, pieces: readonly Buffer[], maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = []
+    let total = 0
+    stream.on('data', (part: Buffer) => {
+      total += part.length
+      if (total <= maxBytes) parts.push(part)
+      else stream.destroy(tooLarge('zstd', maxBytes))
+    })
+    stream.on('end', () => resolve(Buffer.concat(parts, total)))
+    stream.on('error', reject)
+    const feed = async (): Promise<void> => {
+      for (const [index, piece] of pieces.entries()) {
+        if (index > 0) await nextTurn()
+        if (stream.destroyed) return
+        // Of a stream that fails here, 'error' tells why.
+        await new Promise<void>((taken) => stream.write(piece, () => taken()))
+      }
+      stream.end()
+    }
+    void feed()
+  })
 }
 
 async function boundedByNode(

@@ -8,15 +8,25 @@ const xerialMagic = Buffer.from('82534e4150505900', 'hex')
 /** Magic, version 1, lowest compatible version 1. */
 const xerialHeader = Buffer.concat([xerialMagic, Buffer.from('0000000100000001', 'hex')])
 const chunkBytes = 32 * 1024
+/** Work of one turn of the event loop: some milliseconds' worth. */
+const turnBytes = 2 * 1024 * 1024
 
 export type RawSnappy = {
   compressSync(plain: Buffer): Buffer
   uncompressSync(packed: Buffer): Buffer
+  /** In another thread. */
+  uncompress(packed: Buffer): Promise<Buffer>
 }
 
-export function compressXerial(snappy: RawSnappy, plain: Buffer): Buffer {
+/** @param nextTurn lets others work in between */
+export async function compressXerial(
+  snappy: RawSnappy,
+  plain: Buffer,
+  nextTurn: () => Promise<void>,
+): Promise<Buffer> {
   const parts: Buffer[] = [xerialHeader]
   for (let at = 0; at < plain.length; at += chunkBytes) {
+    if (at > 0 && at % turnBytes === 0) await nextTurn()
     const block = snappy.compressSync(plain.subarray(at, at + chunkBytes))
     const length = Buffer.allocUnsafe(4)
     length.writeInt32BE(block.length)
@@ -26,22 +36,36 @@ export function compressXerial(snappy: RawSnappy, plain: Buffer): Buffer {
 }
 
 /** Reads either shape. The size that a block declares is checked before the block is opened. */
-export function decompressSnappy(snappy: RawSnappy, packed: Buffer, maxBytes: number): Buffer {
+export async function decompressSnappy(
+  snappy: RawSnappy,
+  packed: Buffer,
+  maxBytes: number,
+  nextTurn: () => Promise<void>,
+): Promise<Buffer> {
+  const open = (block: Buffer, sizeBytes: number): Buffer | Promise<Buffer> =>
+    sizeBytes > turnBytes ? snappy.uncompress(block) : snappy.uncompressSync(block)
   if (packed.length < 16 || !packed.subarray(0, 8).equals(xerialMagic)) {
-    checkSize(declaredSize(packed), maxBytes)
-    return snappy.uncompressSync(packed)
+    const sizeBytes = declaredSize(packed)
+    checkSize(sizeBytes, maxBytes)
+    return open(packed, sizeBytes)
   }
   const parts: Buffer[] = []
   let total = 0
+  let turnEnd = turnBytes
   for (let at = xerialHeader.length; at < packed.length; ) {
     if (packed.length - at < 4) throw damaged('a chunk length is cut off')
     const length = packed.readInt32BE(at)
     at += 4
     if (length < 0 || length > packed.length - at) throw damaged('a chunk is cut off')
     const block = packed.subarray(at, at + length)
-    total += declaredSize(block)
+    const sizeBytes = declaredSize(block)
+    total += sizeBytes
     checkSize(total, maxBytes)
-    parts.push(snappy.uncompressSync(block))
+    if (total > turnEnd) {
+      turnEnd = total + turnBytes
+      await nextTurn()
+    }
+    parts.push(await open(block, sizeBytes))
     at += length
   }
   return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)

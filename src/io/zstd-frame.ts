@@ -1,4 +1,4 @@
-/** The outline of zstd frames (RFC 8878): enough to see whether the last one is whole. */
+/** The outline of zstd frames (RFC 8878): enough to see whether the last one is whole, and where blocks end. */
 const MAGIC = 0xfd2fb528
 const SKIPPABLE_MAGIC = 0x184d2a50
 const RLE_BLOCK = 1
@@ -17,8 +17,28 @@ export function isWholeZstd(packed: Buffer): boolean {
   return packed.length > 0
 }
 
+/**
+ * Cuts frames into pieces that open to at most `blocksPerPiece` times 128 KiB each: a block opens to no more, and may take
+ * as little as four bytes.
+ *
+ * @param packed for which `isWholeZstd` holds
+ */
+export function zstdPieces(packed: Buffer, blocksPerPiece: number): Buffer[] {
+  const pieces: Buffer[] = []
+  let start = 0
+  let blocks = 0
+  const cut = (end: number): void => {
+    if (++blocks % blocksPerPiece !== 0) return
+    pieces.push(packed.subarray(start, end))
+    start = end
+  }
+  for (let at = 0; at < packed.length; ) at = frameEnd(packed, at, cut)
+  if (start < packed.length) pieces.push(packed.subarray(start))
+  return pieces
+}
+
 /** @returns the position behind the frame that begins at `start`; -1 when it is cut off or none */
-function frameEnd(packed: Buffer, start: number): number {
+function frameEnd(packed: Buffer, start: number, onBlock?: (end: number) => void): number {
   if (packed.length - start < 6) return -1
   const magic = packed.readUInt32LE(start)
   if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
@@ -33,6 +53,7 @@ function frameEnd(packed: Buffer, start: number): number {
     const type = (block >> 1) & 3
     if (type === RESERVED_BLOCK) return -1
     at += 3 + (type === RLE_BLOCK ? 1 : block >> 3)
+    onBlock?.(at)
     if ((block & 1) === 1) break
   }
   const hasChecksum = (descriptor & 4) !== 0

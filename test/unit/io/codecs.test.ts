@@ -34,6 +34,31 @@ t.test('a bound is kept', async (t) => {
   }
 })
 
+t.test('no codec holds up the event loop', async (t) => {
+  // A block of zstd that opens to 128 KiB takes four bytes: 160 KB would become 5 GiB.
+  const block = Buffer.from([(131_072 << 3) | 2, (131_072 << 3) >> 8, (131_072 << 3) >> 16, 0])
+  const header = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38])
+  const bomb = Buffer.concat([header, Buffer.alloc(4 * 40_000, block)])
+  bomb.writeUInt8((bomb[bomb.length - 4] as number) | 1, bomb.length - 4)
+  const thrown = nodeCodecs.decompress(Codec.zstd, bomb, 64 << 20)
+  let turns = 0
+  const count = setInterval(() => turns++, 0)
+  await t.rejects(thrown, { code: 'LMQ_CODEC_TOO_LARGE' })
+  t.ok(turns >= 8, `others had ${turns} turns while the bomb was opened up to the bound`)
+
+  const large = Buffer.alloc(24 << 20, text)
+  for (const codec of ids) {
+    turns = 0
+    const packed = await nodeCodecs.compress(codec, large)
+    t.ok(turns > 2, `codec ${codec}: ${turns} turns while 24 MiB were packed`)
+    turns = 0
+    const opened = await nodeCodecs.decompress(codec, packed, large.length)
+    t.ok(turns > 2, `codec ${codec}: ${turns} turns while they were opened`)
+    t.ok(opened.equals(large))
+  }
+  clearInterval(count)
+})
+
 t.test('damage is an error of the batch, not of the process', async (t) => {
   for (const codec of ids) {
     const packed = await nodeCodecs.compress(codec, text)
