@@ -57,7 +57,7 @@ function testFiles(parts) {
 /** Long files first within a part, so that no lane ends with one; unit tests first of all. */
 function ordered(files) {
   const parts = Object.keys(limits)
-  const long = /compat\/(real-data|crash)|long/
+  const long = /compat\/(real-data|crash)|-suite|long/
   const rank = (file) => parts.indexOf(partOf(file)) * 2 + (long.test(file) ? 0 : 1)
   return files.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 }

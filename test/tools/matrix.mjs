@@ -1,26 +1,35 @@
-// Writes the README's table "feature x client" from what the compat tests of the last run noted in test-results/matrix/.
+// Writes the README's tables "feature x client" and of other people's suites from what the compat tests of the last run noted
+// in test-results/matrix/ and test-results/suites/.
 //
 //   node test/tools/matrix.mjs [--check]
 //
-// --check writes nothing and fails when the README's table is not what the run showed.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+// --check writes nothing and fails when the README's tables are not what the run showed.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const readme = join(root, 'README.md')
-const markers = ['<!-- matrix:start -->', '<!-- matrix:end -->']
 
-/** Columns, in this order; clients that the run did not have are left out of the table with a word. */
-const clients = ['kcat', 'kafkajs', 'confluent-kafka (Python)', 'franz-go (Go)', 'Java']
+/** Columns, in this order, then those that are not named here; clients that the run did not have are named below the table. */
+const order = [
+  ...['kcat', 'kafkajs', '@platformatic/kafka', 'confluent-kafka-javascript', 'node-rdkafka'],
+  ...['Java', 'confluent-kafka (Python)', 'kafka-python', 'aiokafka', 'franz-go (Go)'],
+]
 const toolsRow = 'Kafka tools (Java)'
 const marks = { yes: '✓', no: '✗', none: '–' }
 
+/** What the files of a results folder hold, by file name. */
+function resultsIn(name) {
+  const folder = join(root, 'test-results', name)
+  if (!existsSync(folder)) return []
+  const files = readdirSync(folder).sort()
+  return files.map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')))
+}
+
 function notes() {
-  const folder = join(root, 'test-results', 'matrix')
   const byClient = new Map()
-  for (const file of readdirSync(folder)) {
-    const { client, version, features } = JSON.parse(readFileSync(join(folder, file), 'utf8'))
+  for (const { client, version, features } of resultsIn('matrix')) {
     const others = byClient.get(client)?.features
     byClient.set(client, { version, features: { ...others, ...features } })
   }
@@ -30,27 +39,45 @@ function notes() {
 /** Features in the order in which the clients' suites show them. */
 function featuresOf(byClient) {
   const features = new Set()
-  for (const client of ['Java', 'franz-go (Go)', ...clients]) {
+  for (const client of ['Java', ...byClient.keys()]) {
+    if (client === toolsRow) continue
     for (const feature of Object.keys(byClient.get(client)?.features ?? {})) features.add(feature)
   }
   return [...features]
 }
 
 function table(byClient) {
-  const columns = clients.filter((client) => byClient.has(client))
-  const heads = columns.map((client) => `${client} ${byClient.get(client).version}`)
+  const others = [...byClient.keys()].filter((each) => !order.includes(each) && each !== toolsRow)
+  const columns = [...order, ...others].filter((client) => byClient.has(client))
   const rows = featuresOf(byClient).map((feature) => {
     const cells = columns.map((client) => marks[byClient.get(client).features[feature] ?? 'none'])
     return `| ${feature} | ${cells.join(' | ')} |`
   })
-  const missing = clients.filter((client) => !byClient.has(client))
+  const missing = order.filter((client) => !byClient.has(client))
+  const versions = columns.map((client) => `${client} ${byClient.get(client).version}`)
   return [
-    `| | ${heads.join(' | ')} |`,
+    `| | ${columns.join(' | ')} |`,
     `|---|${columns.map(() => ':-:').join('|')}|`,
     ...rows,
     '',
     `✓ shown by a test; – not in this client, or not tried with it${missing.length > 0 ? `; not in this run: ${missing.join(', ')}` : ''}.`,
+    '',
+    `Versions: ${versions.join(' · ')}`,
     ...toolLines(byClient.get(toolsRow)),
+  ].join('\n')
+}
+
+/** Suites of other people; the lists in test/compat/suites name each test. */
+function suiteTable() {
+  const rows = resultsIn('suites').map(({ title, passed, wanted, tests, kafka, reasons }) => {
+    const left = Object.entries(reasons).sort((a, b) => b[1] - a[1])
+    const told = left.map(([reason, count]) => `${count} ${reason}`).join('; ')
+    return `| ${title} | ${passed} of ${wanted} | ${kafka} | ${tests} | ${told} |`
+  })
+  return [
+    '| suite | passed here, of those that must | passed with Kafka 4.3.1 | tests | left out |',
+    '|---|:-:|:-:|:-:|---|',
+    ...rows,
   ].join('\n')
 }
 
@@ -60,14 +87,20 @@ function toolLines(tools) {
   return ['', `Command-line tools of Apache Kafka ${tools.version}: ${shown.join(' · ')}`]
 }
 
+/** Puts a table between its markers. */
+function placed(text, name, made) {
+  const [first, last] = [`<!-- ${name}:start -->`, `<!-- ${name}:end -->`]
+  const [start, end] = [text.indexOf(first), text.indexOf(last)]
+  if (start < 0 || end < start) throw new Error(`README.md lacks ${first} and ${last}`)
+  return `${text.slice(0, start)}${first}\n${made}\n${text.slice(end)}`
+}
+
 function main() {
   const text = readFileSync(readme, 'utf8')
-  const [start, end] = markers.map((marker) => text.indexOf(marker))
-  if (start < 0 || end < start) throw new Error(`README.md lacks ${markers.join(' and ')}`)
-  const made = `${text.slice(0, start)}${markers[0]}\n${table(notes())}\n${text.slice(end)}`
+  const made = placed(placed(text, 'matrix', table(notes())), 'suites', suiteTable())
   if (made === text) return
   if (process.argv.includes('--check')) {
-    console.error("README.md's matrix is not what the last run showed: npm run matrix")
+    console.error("README.md's tables are not what the last run showed: npm run matrix")
     process.exitCode = 1
   } else writeFileSync(readme, made)
 }

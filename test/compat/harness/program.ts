@@ -12,19 +12,22 @@ export type ProgramOptions = {
   readonly input?: string | Buffer
   /** After this time the program is killed, and its result says so by `code` null. */
   readonly limitMs?: number
-  readonly env?: Readonly<Record<string, string>>
+  /** Added to this process's own; a variable that is undefined here is taken away. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly cwd?: string
 }
 
 /** Runs a program to its end and gives all that it printed. */
 export function runProgram(
   program: string,
   args: readonly string[],
-  { input = '', limitMs = 120_000, env = {} }: ProgramOptions = {},
+  { input = '', limitMs = 120_000, env = {}, cwd }: ProgramOptions = {},
 ): Promise<ProgramResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
+      ...(cwd !== undefined && { cwd }),
       timeout: limitMs,
       killSignal: 'SIGKILL',
     })
