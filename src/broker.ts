@@ -162,6 +162,7 @@ export class Broker {
         clusterId: this.clusterId,
         listeners: this.listeners,
         ...(offlineDirs.length > 0 && { offlineDirs }),
+        ...this.#parts.membership?.facts,
       },
     }
   }

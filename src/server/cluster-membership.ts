@@ -232,6 +232,12 @@ export class ClusterMembership implements ClusterPort {
     await this.#lifecycle?.takesPart()
   }
 
+  /** What people who look at this broker want to know of its place. `fenced`: it takes no part now. */
+  get facts() {
+    const { controllerId, brokerEpoch } = this
+    return { controllerId, brokerEpoch, fenced: this.#lifecycle?.isFenced ?? true }
+  }
+
   get brokerEpoch(): number {
     return this.#lifecycle?.brokerEpoch ?? -1
   }

@@ -211,3 +211,13 @@ t.test('a cluster that stops in order is there again with all it had', async (t)
     ['kept'],
   )
 })
+
+t.test("each broker's health tells its place in the cluster", async (t) => {
+  const cluster = await startThree(t, { httpPort: 0 })
+  const controllerId = await cluster.controllerId()
+  for (const { httpAddress, brokerId } of cluster.brokers) {
+    const answer = await fetch(`${httpAddress}/healthz`)
+    t.equal(answer.status, 200)
+    t.match(await answer.json(), { brokerId, controllerId, fenced: false })
+  }
+})
