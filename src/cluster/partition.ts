@@ -547,7 +547,10 @@ export class Partition implements LogListener {
 
   // ------------------------------------------------------------------------------------------------ high watermark
 
-  /** What was in the log before this process is behind us: whoever counts it lost must have a new leader epoch. */
+  /**
+   * What was in the log before this process is behind us: whoever counts it lost must have a new leader epoch. With
+   * `flush.messages=1` that holds for what is durable; the rest, of a process that was killed, counts when it is.
+   */
   #ready(): void {
     if (this.#isReady) return
     const { log } = this
@@ -555,10 +558,10 @@ export class Partition implements LogListener {
     if (log.state !== 'open') return
     this.#isReady = true
     if (!this.#isLeader) return
-    if (this.replicas.length === 1) log.highWatermark = end
+    if (this.#mustFlush && log.flushedEndOffset < end) log.flusher.flushSoon()
+    if (this.replicas.length === 1) log.highWatermark = this.#mustFlush ? this.countedEnd : end
     else {
       this.#lead()
-      if (this.#mustFlush && log.flushedEndOffset < end) log.flusher.flushSoon()
       this.#advance()
     }
   }
