@@ -1,5 +1,5 @@
 import { LmqError } from '../base/errors.ts'
-import { Codec } from '../io/io.ts'
+import { Codec, type Timers } from '../io/io.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import { newRecordPlace, nextRecord } from '../protocol/record.ts'
 import {
@@ -40,11 +40,18 @@ export type Refusal = {
   readonly recordErrors: readonly RecordError[]
 }
 
+/** The records of a batch, not compressed: `buffer[start, end)`. */
+export type Block = { readonly buffer: Buffer; readonly start: number; readonly end: number }
+
 type Crc32c = (buffer: Buffer, start: number, end: number) => number
 
 /** Fetch and Produce below this version have no zstd. */
 const firstZstdVersion = 7
 const shownRecordErrors = 3
+/** A client that gets so many leaves the rest aside, too. */
+const maxRecordErrors = 10_000
+/** Records of an opened batch that are looked at in one turn of the event loop: some ten milliseconds. */
+const recordsPerTurn = 200_000
 const recordCheck = new RecordCheck()
 
 export function refusal(
@@ -151,7 +158,53 @@ export function checkHeader(
  */
 export function checkRecords(
   batch: Buffer,
-  block: { buffer: Buffer; start: number; end: number } | undefined,
+  block: Block | undefined,
+  config: LogConfig,
+  nowMs: number,
+  crc32c: Crc32c,
+): Refusal | undefined {
+  if (block) {
+    try {
+      recordCheck.run(block.buffer, block.start, block.end, recordCountOf(batch, 0))
+    } catch (error) {
+      return malformed(error)
+    }
+  }
+  return judge(batch, block, recordCheck, config, nowMs, crc32c)
+}
+
+/** As `checkRecords`, for a block of any size: others have their turns in between. */
+export async function checkManyRecords(
+  batch: Buffer,
+  block: Buffer,
+  config: LogConfig,
+  nowMs: number,
+  io: { readonly crc32c: Crc32c; readonly timers: Timers },
+): Promise<Refusal | undefined> {
+  const check = new RecordCheck()
+  try {
+    check.begin(block, 0, block.length, recordCountOf(batch, 0))
+    while (!check.advance(recordsPerTurn)) await nextTurn(io.timers)
+  } catch (error) {
+    return malformed(error)
+  }
+  const whole = { buffer: block, start: 0, end: block.length }
+  return judge(batch, whole, check, config, nowMs, io.crc32c)
+}
+
+const nextTurn = (timers: Timers): Promise<void> =>
+  new Promise((resolve) => timers.schedule(0, resolve))
+
+function malformed(error: unknown): Refusal {
+  if (!(error instanceof LmqError)) throw error
+  return refusal(ErrorCode.INVALID_RECORD, error.message)
+}
+
+/** What a walk over the records found, and the header. */
+function judge(
+  batch: Buffer,
+  block: Block | undefined,
+  check: RecordCheck,
   config: LogConfig,
   nowMs: number,
   crc32c: Crc32c,
@@ -161,16 +214,16 @@ export function checkRecords(
   let maxTimestamp = maxTimestampOf(batch, 0)
   let minTimestamp = maxTimestamp
   if (block) {
-    const refused = walk(batch, block, config)
+    const refused = refusalOf(batch, block, check, config)
     if (refused) return refused
     if (!saysLogAppendTime) {
       const base = baseTimestampOf(batch, 0)
-      maxTimestamp = Math.max(NO_TIMESTAMP, base + recordCheck.maxTimestampDelta)
-      minTimestamp = base + recordCheck.minTimestampDelta
+      maxTimestamp = Math.max(NO_TIMESTAMP, base + check.maxTimestampDelta)
+      minTimestamp = base + check.minTimestampDelta
     }
   }
   if (saysLogAppendTime && (config.usesLogAppendTime || maxTimestamp === NO_TIMESTAMP)) {
-    return timestampRefusal(batch, block, config, nowMs)
+    return timestampRefusal(batch, block, check, config, nowMs)
   }
   if (config.usesLogAppendTime) {
     changeTime(batch, TimestampType.logAppendTime, nowMs, crc32c)
@@ -179,7 +232,7 @@ export function checkRecords(
   const isEarly =
     minTimestamp !== NO_TIMESTAMP && nowMs - minTimestamp > config.timestampBeforeMaxMs
   if (isEarly || maxTimestamp - nowMs > config.timestampAfterMaxMs) {
-    return timestampRefusal(batch, block, config, nowMs)
+    return timestampRefusal(batch, block, check, config, nowMs)
   }
   if (saysLogAppendTime || maxTimestamp !== maxTimestampOf(batch, 0)) {
     changeTime(batch, TimestampType.createTime, maxTimestamp, crc32c)
@@ -187,63 +240,87 @@ export function checkRecords(
   return undefined
 }
 
-function walk(
+function refusalOf(
   batch: Buffer,
-  { buffer, start, end }: { buffer: Buffer; start: number; end: number },
+  block: Block,
+  { firstMisplaced, firstKeyless }: RecordCheck,
   config: LogConfig,
 ): Refusal | undefined {
-  try {
-    recordCheck.run(buffer, start, end, recordCountOf(batch, 0))
-  } catch (error) {
-    if (!(error instanceof LmqError)) throw error
-    return refusal(ErrorCode.INVALID_RECORD, error.message)
-  }
-  const { firstMisplaced, firstKeyless } = recordCheck
   if (firstMisplaced >= 0) {
     return refusal(ErrorCode.INVALID_RECORD, 'Records do not have incremental offsets', [
       { batchIndex: firstMisplaced, batchIndexErrorMessage: 'Unexpected offset delta' },
     ])
   }
-  if (config.isCompacted && firstKeyless >= 0) {
-    return keylessRefusal(buffer, start, end, recordCountOf(batch, 0))
-  }
-  return undefined
-}
-
-/** A slow walk that names the records, once a batch is known to be refused. */
-function keylessRefusal(buffer: Buffer, start: number, end: number, count: number): Refusal {
-  const errors: RecordError[] = []
-  eachRecord(buffer, start, end, count, (index, place) => {
-    if (place.keySize >= 0) return
-    errors.push({
-      batchIndex: index,
-      batchIndexErrorMessage: 'Compacted topic cannot accept message without key.',
-    })
-  })
-  return refusal(ErrorCode.INVALID_RECORD, summaryOf(errors), errors)
+  if (!config.isCompacted || firstKeyless < 0) return undefined
+  const reason = 'Compacted topic cannot accept message without key.'
+  return refusalFor(
+    ErrorCode.INVALID_RECORD,
+    batch,
+    block,
+    [{ index: firstKeyless, reason }],
+    (place) => (place.keySize < 0 ? reason : undefined),
+  )
 }
 
 function timestampRefusal(
   batch: Buffer,
-  block: { buffer: Buffer; start: number; end: number } | undefined,
+  block: Block | undefined,
+  check: RecordCheck,
   config: LogConfig,
   nowMs: number,
 ): Refusal {
+  const reasonOf = (index: number, timestamp: number) =>
+    timestampReason(batch, timestamp, index, config, nowMs)
+  const code = ErrorCode.INVALID_TIMESTAMP
+  if (!block) {
+    const reason = reasonOf(0, maxTimestampOf(batch, 0))
+    const errors = reason ? [{ batchIndex: 0, batchIndexErrorMessage: reason }] : []
+    return refusal(code, summaryOf(errors, false), errors)
+  }
+  const base = baseTimestampOf(batch, 0)
+  const fixed = hasLogAppendTime(attributesOf(batch, 0)) ? maxTimestampOf(batch, 0) : undefined
+  const worst: KnownError[] = []
+  const add = (index: number, delta: number) => {
+    const reason = reasonOf(index, fixed ?? base + delta)
+    if (reason && worst[0]?.index !== index) worst.push({ index, reason })
+  }
+  add(check.indexOfMinTimestamp, check.minTimestampDelta)
+  add(check.indexOfMaxTimestamp, check.maxTimestampDelta)
+  return refusalFor(code, batch, block, worst, (place, index) =>
+    reasonOf(index, fixed ?? base + place.timestampDelta),
+  )
+}
+
+type KnownError = { readonly index: number; readonly reason: string }
+
+/**
+ * Names the records that are wrong, once a batch is known to be refused: those among the first ones, and not more than a
+ * client can make use of. A batch that is opened may hold millions.
+ *
+ * @param known are wrong, wherever they are
+ */
+function refusalFor(
+  code: ErrorCode,
+  batch: Buffer,
+  { buffer, start, end }: Block,
+  known: readonly KnownError[],
+  reasonOf: (place: ReturnType<typeof newRecordPlace>, index: number) => string | undefined,
+): Refusal {
   const errors: RecordError[] = []
-  const add = (index: number, timestamp: number) => {
-    const reason = timestampReason(batch, timestamp, index, config, nowMs)
+  const cursor = new VarintCursor(buffer, start, end)
+  const place = newRecordPlace()
+  const count = Math.min(recordCountOf(batch, 0), recordsPerTurn)
+  let index = 0
+  for (; index < count && errors.length < maxRecordErrors; index++) {
+    nextRecord(cursor, place)
+    const reason = reasonOf(place, index)
     if (reason) errors.push({ batchIndex: index, batchIndexErrorMessage: reason })
   }
-  if (!block) {
-    add(0, maxTimestampOf(batch, 0))
-  } else {
-    const base = baseTimestampOf(batch, 0)
-    const fixed = hasLogAppendTime(attributesOf(batch, 0)) ? maxTimestampOf(batch, 0) : undefined
-    eachRecord(block.buffer, block.start, block.end, recordCountOf(batch, 0), (index, place) =>
-      add(index, fixed ?? base + place.timestampDelta),
-    )
+  const isCut = index < recordCountOf(batch, 0)
+  for (const { index: batchIndex, reason } of known) {
+    if (batchIndex >= index) errors.push({ batchIndex, batchIndexErrorMessage: reason })
   }
-  return refusal(ErrorCode.INVALID_TIMESTAMP, summaryOf(errors), errors)
+  return refusal(code, summaryOf(errors, isCut), errors)
 }
 
 function timestampReason(
@@ -265,26 +342,12 @@ function timestampReason(
   return undefined
 }
 
-function eachRecord(
-  buffer: Buffer,
-  start: number,
-  end: number,
-  count: number,
-  visit: (index: number, place: ReturnType<typeof newRecordPlace>) => void,
-): void {
-  const cursor = new VarintCursor(buffer, start, end)
-  const place = newRecordPlace()
-  for (let index = 0; index < count; index++) {
-    nextRecord(cursor, place)
-    visit(index, place)
-  }
-}
-
-function summaryOf(errors: readonly RecordError[]): string {
+/** @param isCut not all records were looked at */
+function summaryOf(errors: readonly RecordError[], isCut: boolean): string {
   const shown = errors
     .slice(0, shownRecordErrors)
     .map(({ batchIndex, batchIndexErrorMessage }) => `${batchIndex}: ${batchIndexErrorMessage}`)
-  return `One or more records have been rejected due to ${errors.length} record errors in total, and only showing the first three errors at most: [${shown.join('; ')}]`
+  return `One or more records have been rejected due to ${isCut ? 'at least ' : ''}${errors.length} record errors in total, and only showing the first three errors at most: [${shown.join('; ')}]`
 }
 
 function changeTime(batch: Buffer, type: TimestampType, timestamp: number, crc32c: Crc32c): void {

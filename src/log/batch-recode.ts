@@ -9,7 +9,7 @@ import {
   codecOf,
   setCrc,
 } from '../protocol/record-batch.ts'
-import { checkRecords, type Refusal, refusal } from './batch-check.ts'
+import { checkManyRecords, type Refusal, refusal } from './batch-check.ts'
 import type { LogConfig } from './log-config.ts'
 
 const maxOpenedBytes = 64 * 1024 * 1024
@@ -20,6 +20,12 @@ const alwaysOpenedBytes = 4 * 1024 * 1024
 /** How large the records of a batch may become when it is opened. */
 export function openedBoundOf(batchBytes: number): number {
   return Math.min(maxOpenedBytes, Math.max(alwaysOpenedBytes, batchBytes * maxInflation))
+}
+
+/** How much memory it takes at most to open this batch. */
+export function openingBytesOf(batch: Buffer): number {
+  const isPlain = codecOf(attributesOf(batch, 0)) === Codec.none
+  return isPlain ? batch.length : openedBoundOf(batch.length)
 }
 
 /** The records of a batch, decompressed. @throws LMQ_CODEC_* */
@@ -38,12 +44,11 @@ export async function recode(
   batch: Buffer,
   config: LogConfig,
   nowMs: number,
-  io: Pick<Io, 'codecs' | 'crc32c'>,
+  io: Pick<Io, 'codecs' | 'crc32c' | 'timers'>,
 ): Promise<Buffer | Refusal> {
   try {
     const block = await openBatch(io, batch)
-    const opened = { buffer: block, start: 0, end: block.length }
-    const bad = checkRecords(batch, opened, config, nowMs, io.crc32c)
+    const bad = await checkManyRecords(batch, block, config, nowMs, io)
     if (bad) return bad
     if (config.codec === undefined || config.codec === codecOf(attributesOf(batch, 0))) return batch
     const packed = await io.codecs.compress(config.codec, block, levelOf(config))

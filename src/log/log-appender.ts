@@ -13,7 +13,7 @@ import {
   producerIdOf,
 } from '../protocol/record-batch.ts'
 import { checkFrame, checkHeader, checkRecords, refusal } from './batch-check.ts'
-import { recode } from './batch-recode.ts'
+import { openingBytesOf, recode } from './batch-recode.ts'
 import type { LogCore } from './log-core.ts'
 import {
   type AppendOptions,
@@ -99,7 +99,10 @@ export class LogAppender {
   }
 
   async #appendOpened(records: Buffer, options: AppendOptions): Promise<AppendResult> {
-    const recoded = await recode(records, this.#core.config, options.nowMs, this.#core.shared.io)
+    const { config, shared } = this.#core
+    const recoded = await shared.openings.run(openingBytesOf(records), () =>
+      recode(records, config, options.nowMs, shared.io),
+    )
     if (!Buffer.isBuffer(recoded)) return refused(recoded)
     if (this.#core.state !== 'open') return refused(refusal(ErrorCode.KAFKA_STORAGE_ERROR))
     return this.#commit(recoded, options)

@@ -14,9 +14,12 @@ import type { LogMove } from './log-move.ts'
 import { LogMoves } from './log-moves.ts'
 import { retain } from './log-retention.ts'
 import type { LogSettings, LogShared } from './log-shared.ts'
+import { OpeningRoom } from './opening-room.ts'
 import { PartitionLog } from './partition-log.ts'
 import { decodePartitionMetadata, isSameTopicId } from './partition-metadata.ts'
 
+/** Compressed batches that are open at the same time: one of the largest, or many small ones. */
+const openingsBytes = 64 * 1024 * 1024
 /** How long a log goes on keeping its tail in memory when nobody reads it. */
 const tailIdleMs = 5_000
 /** Logs closed or looked after at the same time. */
@@ -107,6 +110,7 @@ export class LogDirs {
       indexCache: new IndexCache(),
       crc32c: io.crc32c,
       tailBudget: new TailBudget(options.maxTailBytes),
+      openings: new OpeningRoom(openingsBytes),
       settings: options.settings,
       mayHaveGaps: (topic) => options.isCompacted?.(topic) ?? true,
       logsWithTail: new Set(),

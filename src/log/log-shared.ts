@@ -1,6 +1,7 @@
 import type { Logger } from '../base/logger.ts'
 import type { Io } from '../io/io.ts'
 import type { TailBudget } from './batch-tail.ts'
+import type { OpeningRoom } from './opening-room.ts'
 import type { PartitionLog } from './partition-log.ts'
 import type { SegmentShared } from './segment.ts'
 
@@ -25,6 +26,8 @@ export type LogSettings = {
 export type LogShared = SegmentShared & {
   readonly io: Io
   readonly tailBudget: TailBudget
+  /** Whoever opens a compressed batch does it in here. */
+  readonly openings: OpeningRoom
   readonly settings: LogSettings
   /** Whether compaction may have taken records out of the topic's logs; true when that is not known. */
   mayHaveGaps(topic: string): boolean

@@ -12,7 +12,7 @@ import {
   recordCountOf,
 } from '../protocol/record-batch.ts'
 import { VarintCursor } from '../protocol/varint.ts'
-import { openBatch } from './batch-recode.ts'
+import { openBatch, openingBytesOf } from './batch-recode.ts'
 import { damageAt } from './batch-scan.ts'
 import type { LogCore } from './log-core.ts'
 import { damaged, readRange } from './log-reader.ts'
@@ -21,6 +21,8 @@ import type { Segment } from './segment.ts'
 export type FoundRecord = { timestamp: number; offset: number; leaderEpoch: number }
 
 const windowBytes = 256 * 1024
+/** Records of an opened batch that are looked at before others have their turn. */
+const recordsPerTurn = 200_000
 
 /**
  * The first record at or above the log start whose timestamp is not below `timestamp`. Segment by the newest record of
@@ -100,19 +102,25 @@ async function matchIn(
   batch: Buffer,
   timestamp: number,
 ): Promise<FoundRecord | undefined> {
-  const block = await openBatch(log.shared.io, batch)
-  const cursor = new VarintCursor(block)
-  const place = newRecordPlace()
-  const fixed = hasLogAppendTime(attributesOf(batch, 0)) ? maxTimestampOf(batch, 0) : undefined
-  const base = baseTimestampOf(batch, 0)
-  const count = recordCountOf(batch, 0)
-  for (let index = 0; index < count; index++) {
-    nextRecord(cursor, place)
-    const offset = baseOffsetOf(batch, 0) + place.offsetDelta
-    const recordTimestamp = fixed ?? base + place.timestampDelta
-    if (recordTimestamp >= timestamp && offset >= log.logStartOffset) {
-      return { timestamp: recordTimestamp, offset, leaderEpoch: leaderEpochOf(batch, 0) }
+  const { io, openings } = log.shared
+  return openings.run(openingBytesOf(batch), async () => {
+    const block = await openBatch(io, batch)
+    const cursor = new VarintCursor(block)
+    const place = newRecordPlace()
+    const fixed = hasLogAppendTime(attributesOf(batch, 0)) ? maxTimestampOf(batch, 0) : undefined
+    const base = baseTimestampOf(batch, 0)
+    const count = recordCountOf(batch, 0)
+    for (let index = 0; index < count; index++) {
+      if (index > 0 && index % recordsPerTurn === 0) {
+        await new Promise<void>((resolve) => io.timers.schedule(0, resolve))
+      }
+      nextRecord(cursor, place)
+      const offset = baseOffsetOf(batch, 0) + place.offsetDelta
+      const recordTimestamp = fixed ?? base + place.timestampDelta
+      if (recordTimestamp >= timestamp && offset >= log.logStartOffset) {
+        return { timestamp: recordTimestamp, offset, leaderEpoch: leaderEpochOf(batch, 0) }
+      }
     }
-  }
-  return undefined
+    return undefined
+  })
 }

@@ -2,7 +2,7 @@ import { protocolError } from '../protocol/protocol-error.ts'
 
 /**
  * Walks the records of an opened block and checks that each one is whole, without making an object for any of them.
- * One walk runs at a time, in one turn: its results are read from the fields before the next one.
+ * One walk runs at a time: its results are read from the fields before the next one.
  */
 export class RecordCheck {
   /** Largest and smallest timestamp delta; 0 when there is no record. */
@@ -10,6 +10,8 @@ export class RecordCheck {
   minTimestampDelta = 0
   /** The record with the largest timestamp, the first one of them. */
   indexOfMaxTimestamp = 0
+  /** The first record with the smallest timestamp. */
+  indexOfMinTimestamp = 0
   /** The first record without a key; -1: all have one. */
   firstKeyless = -1
   /** The first record whose offset delta is not its index; -1: none. */
@@ -17,23 +19,44 @@ export class RecordCheck {
   #buffer: Buffer = Buffer.alloc(0)
   #at = 0
   #end = 0
+  #index = 0
+  #count = 0
 
   /**
+   * The whole walk at once.
+   *
    * @param count records that must stand in `block[start, end)`, no byte more
    * @throws LMQ_PROTOCOL when a record breaks the format
    */
   run(block: Buffer, start: number, end: number, count: number): void {
+    this.begin(block, start, end, count)
+    this.advance(count)
+  }
+
+  /** As `run`; the records are looked at by `advance`. */
+  begin(block: Buffer, start: number, end: number, count: number): void {
     this.#buffer = block
     this.#at = start
     this.#end = end
+    this.#index = 0
+    this.#count = count
     this.firstKeyless = -1
     this.firstMisplaced = -1
     this.maxTimestampDelta = 0
     this.minTimestampDelta = 0
     this.indexOfMaxTimestamp = 0
-    for (let index = 0; index < count; index++) this.#record(index)
+    this.indexOfMinTimestamp = 0
+  }
+
+  /** Looks at some more records. @returns whether that were all @throws as `run` */
+  advance(records: number): boolean {
+    const until = Math.min(this.#count, this.#index + records)
+    for (let index = this.#index; index < until; index++) this.#record(index)
+    this.#index = until
+    if (until < this.#count) return false
     this.#buffer = Buffer.alloc(0)
-    if (this.#at !== end) throw protocolError('bytes behind the last record')
+    if (this.#at !== this.#end) throw protocolError('bytes behind the last record')
+    return true
   }
 
   #record(index: number): void {
@@ -48,6 +71,7 @@ export class RecordCheck {
     }
     if (index === 0 || timestampDelta < this.minTimestampDelta) {
       this.minTimestampDelta = timestampDelta
+      this.indexOfMinTimestamp = index
     }
     if (this.#varint() !== index && this.firstMisplaced < 0) this.firstMisplaced = index
     if (this.#blob(end) < 0 && this.firstKeyless < 0) this.firstKeyless = index

@@ -1,7 +1,9 @@
 // Goal: what clients send is taken or refused as Kafka does. Method: good batches with one thing wrong in each.
 import t from 'tap'
 import { crc32c } from '../../../src/io/crc32c.ts'
+import { Codec } from '../../../src/io/io.ts'
 import type { PartitionLog } from '../../../src/log/partition-log.ts'
+import { wrapBlock } from '../../../src/protocol/batch-builder.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
 import { CRC_START, setCrc } from '../../../src/protocol/record-batch.ts'
 import {
@@ -202,3 +204,54 @@ t.test('a compacted topic wants keys', async (t) => {
   const keyed = batchOf({ crc32c } as never, [record('a', '1', nowMs)])
   t.equal((await append(log, keyed, { nowMs })).errorCode, ErrorCode.NONE)
 })
+
+t.test('a batch of millions of records', async (t) => {
+  const io = nodeIo(t)
+  const count = 3_000_000
+  const block = manyRecords(count)
+  const packed = await io.codecs.compress(Codec.zstd, block)
+  const batchWith = (change: (batch: Buffer) => void = () => {}) => {
+    const batch = wrapBlock(packed, Codec.zstd, [record(null, null, nowMs)], {}, crc32c)
+    batch.writeInt32BE(count - 1, 23)
+    batch.writeInt32BE(count, 57)
+    change(batch)
+    setCrc(batch, 0, crc32c(batch, CRC_START, batch.length))
+    return batch
+  }
+  t.ok(batchWith().length < 4 << 20, 'is small on the wire')
+  const options = { leaderEpoch: 0, nowMs, origin: 'client', produceVersion: 11 } as const
+  const maxMessageBytes = { 'max.message.bytes': 8 << 20 }
+
+  const other = await logWith(t, { ...maxMessageBytes, 'compression.type': 'gzip' })
+  let turns = 0
+  const counting = setInterval(() => turns++, 0)
+  t.teardown(() => clearInterval(counting))
+  t.equal((await other.append(batchWith(), options)).errorCode, ErrorCode.NONE)
+  t.ok(turns > count / 200_000, `others had ${turns} turns meanwhile`)
+
+  const old = await logWith(t, { ...maxMessageBytes, 'message.timestamp.before.max.ms': 1000 })
+  const late = await old.append(batchWith(), { ...options, nowMs: nowMs + 100_000 })
+  t.equal(late.errorCode, ErrorCode.INVALID_TIMESTAMP)
+  t.equal(late.recordErrors.length, 10_000, 'names some, not millions')
+  t.match(late.errorMessage, 'due to at least 10000 record errors in total')
+
+  const keyed = await logWith(t, { ...maxMessageBytes, 'cleanup.policy': 'compact' })
+  const keyless = await keyed.append(batchWith(), options)
+  t.equal(keyless.errorCode, ErrorCode.INVALID_RECORD)
+  t.equal(keyless.recordErrors.length, 10_000)
+})
+
+/** Records without key and value, as small as they can be. */
+function manyRecords(count: number): Buffer {
+  const block = Buffer.allocUnsafe(count * 10)
+  let at = 0
+  for (let index = 0; index < count; index++) {
+    const delta: number[] = []
+    for (let rest = index * 2; ; rest = Math.floor(rest / 128)) {
+      delta.push(rest < 128 ? rest : (rest & 127) | 128)
+      if (rest < 128) break
+    }
+    for (const byte of [2 * (5 + delta.length), 0, 0, ...delta, 1, 1, 0]) block[at++] = byte
+  }
+  return block.subarray(0, at)
+}
