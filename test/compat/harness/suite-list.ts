@@ -64,17 +64,7 @@ export async function checkSuite(
     listed: entries.filter(({ here }) => here !== 'out').length,
     tests: entries.length,
     kafka: entries.filter(({ kafka }) => kafka === 'pass').length,
-    reasons: reasonsOf(entries),
   })
-}
-
-/** How many tests are left out for which reason. */
-function reasonsOf(entries: readonly SuiteEntry[]): Record<string, number> {
-  const reasons: Record<string, number> = {}
-  for (const { here, reason } of entries) {
-    if (here === 'out') reasons[reason] = (reasons[reason] ?? 0) + 1
-  }
-  return reasons
 }
 
 function note({ name, title }: { readonly name: string; readonly title: string }, facts: object) {
