@@ -101,6 +101,7 @@ export class LogView {
       }
       return readNothing(offset, withAborted)
     } catch (error) {
+      if (truncations !== this.#core.truncations) return readNothing(offset, withAborted)
       // Retention or compaction took the segment away under the reader: what is there now decides.
       if (segment && !this.#core.segments.has(segment)) return this.read(offset, maxBytes, options)
       return readError(this.#readErrorCode(error))

@@ -238,8 +238,12 @@ export class TestCluster {
     this.texts = { 'replica.fetch.backoff.ms': '200', ...texts }
   }
 
-  /** Starts the broker's process, registers it, and lets it hear everything. */
-  async start(id: number, rack?: string): Promise<TestBroker> {
+  /**
+   * Starts the broker's process, registers it, and lets it hear everything.
+   *
+   * @param share of its log that it still has
+   */
+  async start(id: number, rack?: string, share = 1): Promise<TestBroker> {
     const { io, logger } = this
     const settings = new BrokerSettings(new Map(Object.entries(this.texts))).config
     const logDirs = await LogDirs.open(io, {
@@ -255,6 +259,10 @@ export class TestCluster {
       broker.image.applyEntry(index + 1, records, new MetadataDelta())
     }
     broker.partitions.start()
+    if (share < 1) {
+      const { log } = broker.partition
+      await log.truncateTo(Math.floor(log.logEndOffset * share))
+    }
     broker.replication.start()
     this.commit([
       {
