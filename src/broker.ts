@@ -5,6 +5,7 @@
 import { join } from 'node:path'
 import { LmqError } from './base/errors.ts'
 import type { Logger } from './base/logger.ts'
+import { Opening } from './base/opening.ts'
 import { VERSION } from './base/version.ts'
 import { AutoTopicCreation } from './cluster/auto-topic-creation.ts'
 import type { BrokerRegistration } from './cluster/broker-commands.ts'
@@ -65,6 +66,8 @@ export type ClusterPlace = {
   readonly clusterId: string
   /** Gives this broker its own handle of the store, which closes with the broker. */
   openStore(): Promise<MetadataStore>
+  /** All brokers that belong to it are started together. */
+  readonly isComplete?: boolean
 }
 
 /** Where clients of one listener reach this broker. */
@@ -74,6 +77,8 @@ export type OpenListener = { readonly name: string; readonly host: string; reado
 const initialFeatures: ReadonlyMap<string, number> = new Map([['metadata.version', 30]])
 /** In the first data folder. */
 const METADATA_FOLDER = 'lmq-metadata'
+/** Brokers of one cluster that somebody starts register within this time. */
+const SETTLING_MS = 10_000
 /** Requests at work when the broker stops have this long to be answered. */
 const STOP_GRACE_MS = 1_000
 
@@ -193,25 +198,6 @@ export class Broker {
     await services.logDirs.close(brokerEpoch())
     await store.close()
     await this.#options.io.jobs.close()
-  }
-}
-
-/** What was opened so far, to be closed again when something later fails. */
-class Opening {
-  readonly #undo: (() => unknown)[] = []
-
-  add(undo: () => unknown): void {
-    this.#undo.push(undo)
-  }
-
-  async undo(): Promise<void> {
-    for (const undo of this.#undo.reverse()) {
-      try {
-        await undo()
-      } catch {
-        // The first failure is the one to tell.
-      }
-    }
   }
 }
 
@@ -430,7 +416,7 @@ const requestBytes = (loaded: LoadedSettings): number => {
 }
 
 function makeServices(
-  { io, loaded, logger }: BrokerOptions,
+  { io, loaded, logger, cluster }: BrokerOptions,
   parts: {
     readonly brokerId: number
     readonly clusterId: string
@@ -444,9 +430,13 @@ function makeServices(
 ): Services {
   const { config, settings } = loaded
   const { brokerId, clusterId, image, controller, partitions, logDirs, membership } = parts
+  // Several brokers of one process start together; others come one after the other.
+  const isSettling = membership !== undefined && cluster?.isComplete !== true
+  const settlesMs = isSettling ? io.monotonic.nowMs() + SETTLING_MS : 0
   const creator = new AutoTopicCreation({
     controller: membership ?? controller,
     inCluster: membership !== undefined,
+    brokersMayJoin: () => io.monotonic.nowMs() < settlesMs,
     image,
     config,
     logger,

@@ -14,6 +14,11 @@ export type AutoTopicCreationOptions = {
   readonly logger: Logger
   /** There are other brokers, perhaps not all of them yet: topics get as many replicas as can be. */
   readonly inCluster?: boolean
+  /**
+   * Brokers of this cluster may be about to register for the first time. What coordinators need is not made with fewer
+   * replicas than it should have for ever: it waits for them, which clients take for a coordinator that is starting.
+   */
+  readonly brokersMayJoin?: () => boolean
 }
 
 /** Refusals that are logged; a client that asks ten times a second must not fill the log. */
@@ -21,6 +26,15 @@ const MAX_TOLD = 1_000
 
 /** The least that the topic setting `segment.bytes` takes. */
 const MIN_SEGMENT_BYTES = 1_048_576
+
+type InternalPrefix = 'offsets.topic' | 'transaction.state.log' | 'share.coordinator.state.topic'
+
+/** By topic: what its settings begin with. */
+const internalPrefixes: ReadonlyMap<string, InternalPrefix> = new Map<string, InternalPrefix>([
+  [InternalTopic.groupMetadata, 'offsets.topic'],
+  [InternalTopic.transactionState, 'transaction.state.log'],
+  [InternalTopic.shareGroupState, 'share.coordinator.state.topic'],
+])
 
 /**
  * Makes topics that a client named or a coordinator needs. Requests for a topic that is being made wait for it, so a
@@ -68,9 +82,11 @@ export class AutoTopicCreation {
   async #createAll(topics: readonly string[]): Promise<Map<string, ErrorCode>> {
     const { controller, config, image, logger } = this.#options
     const outcomes = new Map<string, ErrorCode>()
+    const wanted = topics.filter((topic) => !this.#waitsForBrokers(topic))
+    if (wanted.length === 0) return outcomes
     try {
       const created = await controller.createTopics({
-        topics: topics.map((topic) => this.#describe(topic)),
+        topics: wanted.map((topic) => this.#describe(topic)),
         validateOnly: false,
         defaults: {
           numPartitions: config['num.partitions'],
@@ -85,6 +101,13 @@ export class AutoTopicCreation {
       logger.warn({ topics: topics.slice(0, 10), code: error.code }, 'topics could not be created')
     }
     return outcomes
+  }
+
+  #waitsForBrokers(topic: string): boolean {
+    const { config, image, brokersMayJoin } = this.#options
+    const prefix = internalPrefixes.get(topic)
+    if (prefix === undefined || brokersMayJoin?.() !== true) return false
+    return image.brokers.size < config[`${prefix}.replication.factor`]
   }
 
   #outcomeOf({ name, errorCode, errorMessage }: TopicCreation): ErrorCode {
@@ -142,7 +165,7 @@ export class AutoTopicCreation {
   /** The replication factor is capped by the brokers that there are: a development default. */
   #internal(
     name: string,
-    prefix: 'offsets.topic' | 'transaction.state.log' | 'share.coordinator.state.topic',
+    prefix: InternalPrefix,
     configs: Readonly<Record<string, string>>,
   ): NewTopic {
     const { config, image } = this.#options

@@ -19,7 +19,11 @@ export type LocalBrokerStart = {
   readonly dataDir: string
   readonly port: number
   readonly io: Io
-  readonly place: { readonly clusterId: string; openStore(): Promise<MetadataStore> }
+  readonly place: {
+    readonly clusterId: string
+    readonly isComplete: true
+    openStore(): Promise<MetadataStore>
+  }
 }
 
 export type LocalClusterOptions<Running extends Stoppable> = {
@@ -106,7 +110,7 @@ export class LocalCluster<Running extends Stoppable> {
       dataDir: folderOf(dataDir, brokerId),
       port: this.#ports.get(brokerId) ?? portOf(brokerId),
       io: mortalIo.io,
-      place: { clusterId: this.clusterId, openStore: async () => handle.store },
+      place: { clusterId: this.clusterId, isComplete: true, openStore: async () => handle.store },
     })
     this.#ports.set(brokerId, boundPort(running))
     const die = async () => {

@@ -6,7 +6,7 @@ import { errorName } from '../../../src/protocol/error-code.ts'
 import { type OpenCluster, openCluster, tempFolder } from './cluster-fixture.ts'
 
 /** Counts the commands that reach the controller. */
-function creationOf(cluster: OpenCluster) {
+function creationOf(cluster: OpenCluster, brokersMayJoin = () => false) {
   const asked: NewTopic[] = []
   const controller = {
     createTopics: (command: Omit<CreateTopicsCommand, 'topicIds'>) => {
@@ -20,6 +20,7 @@ function creationOf(cluster: OpenCluster) {
     image,
     config: settings.config,
     logger: silentLogger,
+    brokersMayJoin,
   })
   const create = async (...topics: string[]) =>
     [...(await creation.create(topics))].map(([name, code]) => `${name} ${errorName(code)}`)
@@ -75,5 +76,20 @@ t.test('internal topics have their own settings', async (t) => {
     'unclean.leader.election.enable': 'false',
   })
   t.match(own('__share_group_state'), { 'cleanup.policy': 'delete', 'retention.ms': '-1' })
+  await cluster.close()
+})
+
+t.test('what coordinators need waits for brokers that may still join', async (t) => {
+  const cluster = await openCluster(await tempFolder(t))
+  let mayJoin = true
+  const { asked, create } = creationOf(cluster, () => mayJoin)
+  t.strictSame(await create('__consumer_offsets', 'a'), [
+    '__consumer_offsets UNKNOWN_TOPIC_OR_PARTITION',
+    'a NONE',
+  ])
+  t.equal(asked.length, 1)
+  mayJoin = false
+  t.strictSame(await create('__consumer_offsets'), ['__consumer_offsets NONE'])
+  t.equal(cluster.image.partition('__consumer_offsets', 0)?.replicas.length, 1)
   await cluster.close()
 })
