@@ -8,6 +8,8 @@ import { type RunningCluster, startCluster } from '../../src/index.ts'
 
 const { Kafka, logLevel } = createRequire(import.meta.url)('kafkajs') as typeof import('kafkajs')
 
+t.setTimeout(170_000)
+
 const TOPIC = 'orders'
 const PARTITIONS = 3
 
@@ -74,7 +76,12 @@ class Senders {
 /** A group member that notes what it reads. */
 async function consume(t: Test, kafka: KafkaClient, groupId: string) {
   const read: string[][] = Array.from({ length: PARTITIONS }, () => [])
-  const consumer = kafka.consumer({ groupId, sessionTimeout: 10_000, heartbeatInterval: 200 })
+  const consumer = kafka.consumer({
+    groupId,
+    sessionTimeout: 10_000,
+    heartbeatInterval: 200,
+    maxWaitTimeInMs: 200,
+  })
   await consumer.connect()
   t.teardown(() => consumer.disconnect())
   await consumer.subscribe({ topic: TOPIC, fromBeginning: true })

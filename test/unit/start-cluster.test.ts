@@ -16,6 +16,8 @@ import { brokerHeartbeat } from '../../src/protocol/apis/63-broker-heartbeat.ts'
 import { ErrorCode } from '../../src/protocol/error-code.ts'
 import { RawClient } from './server/raw-client.ts'
 
+t.setTimeout(120_000)
+
 async function startThree(t: Test, options = {}): Promise<RunningCluster> {
   const cluster = await startCluster({ brokers: 3, ...options })
   t.teardown(() => cluster.stop())
