@@ -11,6 +11,7 @@ import { BrokerLifecycle } from '../cluster/broker-lifecycle.ts'
 import { BrokerWatch, type Heartbeat, type HeartbeatAnswer } from '../cluster/broker-watch.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { ControllerChannel } from '../cluster/controller-channel.ts'
+import { Departures } from '../cluster/departures.ts'
 import { askDiskUsage } from '../cluster/disk-usage.ts'
 import type { Membership, MetadataStore } from '../cluster/metadata-store.ts'
 import type { MetadataTail } from '../cluster/metadata-tail.ts'
@@ -78,6 +79,7 @@ export class ClusterMembership implements ClusterPort {
   readonly peers: Peers
   readonly channel: ControllerChannel
   readonly wakefulness: Wakefulness
+  readonly departures: Departures
   readonly #options: ClusterMembershipOptions
   readonly #watch: BrokerWatch
   readonly #balance: Balance
@@ -99,9 +101,18 @@ export class ClusterMembership implements ClusterPort {
       image,
       store,
       listenerName,
-      onBroken: (broken) => this.#succession.noteBroken(broken),
+      onBroken: (broken) => {
+        this.#succession.noteBroken(broken)
+        this.departures.noteBroken(broken)
+      },
     })
     const { peers } = this
+    this.departures = new Departures({
+      io,
+      image,
+      dial: (broken, timeoutMs) => peers.dial(broken, timeoutMs),
+    })
+    tail.onDelta(() => this.departures.noteImage())
     this.channel = new ControllerChannel({
       io,
       brokerId,
@@ -250,6 +261,7 @@ export class ClusterMembership implements ClusterPort {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.departures.close()
     this.#lifecycle?.close()
     this.#replication?.close()
     this.#succession.close()

@@ -3,6 +3,7 @@ import type { ClusterLogin } from '../client/cluster-proof.ts'
 import type { BrokerRegistration, RegistrationAnswer } from '../cluster/broker-commands.ts'
 import type { Heartbeat, HeartbeatAnswer } from '../cluster/broker-watch.ts'
 import type { Controller } from '../cluster/controller.ts'
+import type { Departures } from '../cluster/departures.ts'
 import type { MetadataImage } from '../cluster/metadata-image.ts'
 import type { Partitions } from '../cluster/partitions.ts'
 import type { ReplicationCounts } from '../cluster/replication.ts'
@@ -68,6 +69,8 @@ export type ClusterPort = {
   readonly controllerId: number
   /** Whether clients may be answered by what this broker knows. */
   readonly wakefulness: Wakefulness
+  /** Brokers that are gone while the metadata still names them as leaders. */
+  readonly departures: Pick<Departures, 'settled'>
   /** Whether what is for the controller goes to another broker. */
   readonly forwards: boolean
   /**
@@ -182,7 +185,7 @@ export type Handler<A extends Api = Api> = Declared<A> & {
   readonly serve: (
     request: RequestOf<A>,
     context: HandlerContext,
-  ) => ResponseInput<A> | EncodedBody | Promise<ResponseInput<A>>
+  ) => ResponseInput<A> | EncodedBody | Promise<ResponseInput<A> | EncodedBody>
   readonly start?: undefined
 }
 

@@ -30,17 +30,28 @@ export const metadataHandler = defineHandler({
   versions: '0-13',
   requires: 'DESCRIBE topic:topics[]; CREATE topic or cluster to create',
   serve: (request, context) => {
-    if (asksForAll(request, context.apiVersion)) return answerAll(request, context)
-    if (!isReadable(request, context.apiVersion)) {
-      return refused(request, ErrorCode.INVALID_REQUEST, context)
-    }
-    const missing = missingTopics(request, context)
-    return missing.length === 0
-      ? answerSome(request, context, NOTHING_FAILED)
-      : createMissing(missing, context).then((failed) => answerSome(request, context, failed))
+    // Nobody is sent back to a broker that has just died.
+    const settled = context.services.cluster?.departures.settled()
+    return settled === undefined
+      ? serve(request, context)
+      : settled.then(() => serve(request, context))
   },
   refuse: refused,
 })
+
+function serve(
+  request: MetadataRequest,
+  context: HandlerContext,
+): MetadataResponse | EncodedBody | Promise<MetadataResponse | EncodedBody> {
+  if (asksForAll(request, context.apiVersion)) return answerAll(request, context)
+  if (!isReadable(request, context.apiVersion)) {
+    return refused(request, ErrorCode.INVALID_REQUEST, context)
+  }
+  const missing = missingTopics(request, context)
+  return missing.length === 0
+    ? answerSome(request, context, NOTHING_FAILED)
+    : createMissing(missing, context).then((failed) => answerSome(request, context, failed))
+}
 
 const NOTHING_FAILED: ReadonlyMap<string, ErrorCode> = new Map()
 
