@@ -337,7 +337,13 @@ export class Controller {
       if (controllerId >= 0) return
       const leadership = await this.#store.lead(this.#candidate)
       if (!leadership) return
-      await this.#takeLead(leadership)
+      try {
+        await this.#takeLead(leadership)
+      } catch (error) {
+        // Nobody else could lead while this broker holds what it makes no use of.
+        await leadership.release().catch(() => {})
+        throw error
+      }
       this.#failures = 0
     } catch (error) {
       if (this.#closed) return

@@ -104,6 +104,7 @@ export class SimConsul {
 
   /** All servers die, or come back. */
   setOut(isOut: boolean): void {
+    if (isOut === this.#isOut) return
     this.#isOut = isOut
     if (isOut) this.#wakeAll()
     else this.loseLeader(1_500)

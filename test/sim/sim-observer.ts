@@ -94,8 +94,13 @@ export class SimObserver {
   get isWhole(): boolean {
     const { image } = this
     if (!image || image.topics.size === 0) return false
-    const live = [...image.brokers.values()].filter(({ fenced }) => !fenced).length
-    if (live < this.#cluster.brokerIds.length) return false
+    if (this.activeController === undefined) return false
+    // While Consul is away the metadata tells of broker's former runs.
+    const running = new Set(this.#cluster.running)
+    for (const id of this.#cluster.brokerIds) {
+      const isThere = running.has(id) && image.brokers.get(id)?.fenced === false
+      if (!isThere || (this.#parts.get(id)?.partitions?.ownBrokerEpoch ?? -1) < 0) return false
+    }
     for (const { partitions } of image.topics.values()) {
       for (const { leader, isr, replicas } of partitions) {
         if (leader < 0 || isr.length < replicas.length) return false

@@ -161,3 +161,32 @@ t.test('after close commands are refused', async (t) => {
   await cluster.close()
   await t.rejects(cluster.controller.createTopics(one('a')), { code: 'LMQ_SHUTTING_DOWN' })
 })
+
+t.test('a lead that could not be taken up is given back', async (t) => {
+  const store = EmbeddedMetadataStore.open({ io, folder: undefined, logger: silentLogger })
+  let leads = 0
+  const lead = store.lead.bind(store)
+  const head = store.head.bind(store)
+  store.lead = async (candidate) => {
+    const leadership = await lead(candidate)
+    leads++
+    return leadership
+  }
+  store.head = async () => {
+    if (leads !== 1) return head()
+    leads++
+    throw new Error('the store is away for a moment')
+  }
+  const tail = new MetadataTail(store, silentLogger, (error) => t.fail(String(error)))
+  await tail.start()
+  const candidate = { brokerId: 1, incarnationId: 'one' }
+  const rules = configRulesOf(brokerConfigOf())
+  const logger = silentLogger
+  const controller = new Controller({ io, store, tail, candidate, rules, logger })
+  await controller.start().catch(() => {})
+  await until(() => controller.isActive)
+  await controller.bootstrap('cluster', new Map())
+  await controller.close()
+  await tail.close()
+  await store.close()
+})
