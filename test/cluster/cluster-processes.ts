@@ -4,7 +4,9 @@ import { rmSync } from 'node:fs'
 import { describeBrokers } from '../../src/client/admin-cluster.ts'
 import { createTopic, type NewTopic } from '../../src/client/admin-topics.ts'
 import { Client, type Metadata, parseBootstrap } from '../../src/client/client.ts'
+import { listOffsets, OffsetSpec } from '../../src/client/offsets.ts'
 import { createNodeIo } from '../../src/io/node-io.ts'
+import { findCoordinator } from '../../src/protocol/apis/10-find-coordinator.ts'
 import { startTestBroker, type TestBroker } from '../compat/harness/broker.ts'
 import { until } from '../compat/harness/context.ts'
 import { type ConsulServers, startConsul } from './consul-servers.ts'
@@ -119,6 +121,16 @@ export class ClusterProcesses {
     return statesOf(await this.#client.metadata([topic]))
   }
 
+  /** Where each partition of a topic ends now: the next offset. */
+  async ends(topic: string): Promise<ReadonlyMap<number, number>> {
+    const partitions = (await this.partitions(topic)).map(({ partition }) => partition)
+    const questions = partitions.map((partitionIndex) => {
+      return { topic, partitionIndex, timestamp: OffsetSpec.latest }
+    })
+    const answers = await listOffsets(this.#client, questions)
+    return new Map(answers.map(({ partitionIndex, offset }) => [partitionIndex, offset]))
+  }
+
   async leaderOf(topic: string, partition: number): Promise<number> {
     const states = await this.partitions(topic)
     return states.find((each) => each.partition === partition)?.leader ?? -1
@@ -126,16 +138,12 @@ export class ClusterProcesses {
 
   /** Who coordinates a group: the leader of its partition of the offsets topic. */
   async coordinatorOf(group: string): Promise<number> {
-    const { findCoordinator } = await import('../../src/protocol/apis/10-find-coordinator.ts')
     return await until(
       `a coordinator of ${group}`,
       async () => {
-        const answer = await this.#client.request('any', findCoordinator, {
-          key: group,
-          keyType: 0,
-          coordinatorKeys: [group],
-        })
-        return answer.coordinators[0]?.nodeId ?? answer.nodeId
+        const request = { key: group, keyType: 0, coordinatorKeys: [] }
+        const options = { maxVersion: 3 }
+        return (await this.#client.request('any', findCoordinator, request, options)).nodeId
       },
       (id) => id >= 0,
       patienceMs,

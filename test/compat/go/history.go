@@ -122,6 +122,10 @@ func (h *history) note(kind, f string, value any, failure string) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	h.out.Write(append(text, '\n'))
+	if f != "send" {
+		// Whoever waits until all is read looks into the file.
+		h.out.Flush()
+	}
 }
 
 func (h *history) fail(err error) {

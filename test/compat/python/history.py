@@ -38,7 +38,7 @@ class History:
         self.process = command["name"]
         self.topic = command["topic"]
         self.partitions = command["partitions"]
-        self.out = open(command["path"], "a", buffering=1 << 16)
+        self.out = open(command["path"], "a", buffering=1)
         self.running = True
         self.count = 0
         self.errors = []
