@@ -156,10 +156,8 @@ export class IsrChanges {
     { partitionIndex, topicId }: IsrProposal,
     answer: AlterPartitionResponse['topics'][number]['partitions'][number],
   ): IsrOutcome | undefined {
-    const { errorCode, isr, leaderEpoch, partitionEpoch } = answer
-    if (errorCode === ErrorCode.NONE) {
-      return { kind: 'committed', isr, leaderEpoch, partitionEpoch }
-    }
+    const { errorCode } = answer
+    if (errorCode === ErrorCode.NONE) return { kind: 'committed' }
     this.failures++
     this.#options.logger.info(
       { topicId, partitionIndex, errorCode: errorName(errorCode) },

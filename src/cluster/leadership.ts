@@ -26,19 +26,11 @@ export type IsrProposal = {
 }
 
 /**
- * `committed`: the controller's state after it. `dropped`: surely not done. `unknown`: it may have been done; the
- * metadata will tell.
+ * `committed`: done; the metadata will tell, and only then it counts: whatever the controller decided before it, such as
+ * how many members may commit, stands there, too, and must be known here first. `dropped`: surely not done. `unknown`:
+ * it may have been done; the metadata will tell.
  */
-export type IsrOutcome =
-  | ({ readonly kind: 'committed' } & CommittedIsr)
-  | { readonly kind: 'dropped' }
-  | { readonly kind: 'unknown' }
-
-export type CommittedIsr = {
-  readonly isr: readonly number[]
-  readonly leaderEpoch: number
-  readonly partitionEpoch: number
-}
+export type IsrOutcome = { readonly kind: 'committed' | 'dropped' | 'unknown' }
 
 /** What a partition's leader needs to know of the other brokers. */
 export type ReplicaPeers = {
@@ -56,7 +48,7 @@ export type ReplicaPeers = {
   readonly counts: { isrShrinks: number; isrExpands: number }
 }
 
-/** What the partition's own log says, and what may be done when the ISR has changed. */
+/** What the partition's own log and state say. */
 export type LeaderLog = {
   readonly topicId: string
   readonly partitionIndex: number
@@ -64,7 +56,6 @@ export type LeaderLog = {
   readonly countedEnd: number
   readonly partitionEpoch: number
   readonly isr: readonly number[]
-  commit(outcome: CommittedIsr): void
 }
 
 const DROPPED_PAUSE_MS = 200
@@ -198,13 +189,9 @@ export class Leadership {
       isr: isr.map((brokerId) => ({ brokerId, brokerEpoch: this.#epochOf(brokerId) })),
       isCurrent: () => this.#pending === pending,
       settle: (outcome) => {
-        if (this.#pending !== pending || outcome.kind === 'unknown') return
+        if (this.#pending !== pending || outcome.kind !== 'dropped') return
         this.#pending = undefined
-        if (outcome.kind === 'dropped') {
-          this.#notBeforeMs = this.#peers.nowMs() + DROPPED_PAUSE_MS
-          return
-        }
-        this.#log.commit(outcome)
+        this.#notBeforeMs = this.#peers.nowMs() + DROPPED_PAUSE_MS
       },
     })
   }

@@ -11,7 +11,7 @@ import {
 import { LogWaiters } from '../log/log-waiters.ts'
 import type { LogListener, PartitionLog } from '../log/partition-log.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
-import { type CommittedIsr, Leadership, type ReplicaPeers } from './leadership.ts'
+import { Leadership, type ReplicaPeers } from './leadership.ts'
 import type { ReplicaFetch, ReplicaState } from './replica-state.ts'
 import { isThrottledReplica } from './replication-throttle.ts'
 import type { PartitionImage } from './topic-image.ts'
@@ -174,8 +174,7 @@ export class Partition implements LogListener {
   }
 
   /**
-   * The controller's word on who leads and who is in sync. One that is older than an answer to a change of the ISR is
-   * left out.
+   * The controller's word on who leads and who is in sync. An older one than what is known is left out.
    *
    * @param mayLead false: the metadata names this broker, but means an earlier process of it
    */
@@ -196,6 +195,7 @@ export class Partition implements LogListener {
     this.isr = image.isr
     const wasLeader = this.#isLeader
     this.#isLeader = mayLead && image.leader === this.#brokerId
+    this.log.appendEpoch = this.#isLeader ? image.leaderEpoch : -1
     if (!this.#isLeader) this.#leadership = undefined
     else if (this.#isReady) this.#lead()
     if (wasLeader && !this.#isLeader) this.#release(ErrorCode.NOT_LEADER_OR_FOLLOWER)
@@ -261,7 +261,9 @@ export class Partition implements LogListener {
         done({ ...result, errorCode: late, baseOffset: -1 })
       } else done(result)
     }
-    if (result.end <= this.log.highWatermark) told(ErrorCode.NONE)
+    // It waited, and was appended in the last moment: what it is worth now others decide.
+    if (!this.#isLeader) told(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    else if (result.end <= this.log.highWatermark) told(ErrorCode.NONE)
     else if (this.log.state !== 'open') told(ErrorCode.KAFKA_STORAGE_ERROR)
     else if (acks === -1) this.#producers.add(result.end, told)
     else if (this.#mustFlush) this.log.whenFlushed(result.end, told)
@@ -405,15 +407,6 @@ export class Partition implements LogListener {
     this.#leadership.expand()
     this.#advance()
     this.#tellTrimmers()
-  }
-
-  /** The controller has changed the ISR as it was asked to; the metadata may come later. */
-  commit({ isr, leaderEpoch, partitionEpoch }: CommittedIsr): void {
-    if (leaderEpoch !== this.leaderEpoch || partitionEpoch <= this.partitionEpoch) return
-    this.#countChange(isr)
-    this.isr = isr
-    this.partitionEpoch = partitionEpoch
-    this.#advance()
   }
 
   /** Followers as the leader sees them; none where this broker does not lead, or nobody has asked for it. */

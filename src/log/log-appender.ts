@@ -172,6 +172,10 @@ export class LogAppender {
 
   /** The batch is good: from here on everything happens in this turn. */
   #commit(batch: Buffer, options: AppendOptions): AppendResult {
+    const { appendEpoch = options.leaderEpoch } = this.#core
+    if (appendEpoch !== options.leaderEpoch) {
+      return refused(refusal(ErrorCode.NOT_LEADER_OR_FOLLOWER))
+    }
     const hasProducer = producerIdOf(batch, 0) !== NO_PRODUCER_ID
     if (hasProducer && options.origin === 'client') {
       const earlier = this.#core.producers.findDuplicate(batch, 0)

@@ -60,6 +60,8 @@ export class LogCore {
   logStartOffset: number
   logEndOffset = 0
   writtenEndOffset = 0
+  /** See `PartitionLog.appendEpoch`; undefined: nobody said, and any will do. */
+  appendEpoch: number | undefined
   highWatermark: number
   hasFolder: boolean
   keepsTail = false

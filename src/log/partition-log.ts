@@ -238,6 +238,14 @@ export class PartitionLog {
   // ------------------------------------------------------------------------------------------------ appending
 
   /**
+   * The only leader epoch under which may be appended, -1: none. An append that had to wait is held to it, too: its broker
+   * may follow another leader by then.
+   */
+  set appendEpoch(leaderEpoch: number) {
+    this.#core.appendEpoch = leaderEpoch
+  }
+
+  /**
    * Checks one batch, gives it its offsets and queues it for the disk, all in one turn. Readers see it when it is
    * written. Appends take effect in the order of the calls, also when one must be opened first.
    *
