@@ -60,6 +60,9 @@ function canonical(setting: Setting, name: string, text: string): string {
   return reading.refusal === undefined ? reading.text : text
 }
 
+/** Kafka knows the rates of throttled replicas only as what somebody set: they have no default to show. */
+const isThrottle = ({ internal, update }: Setting) => internal && update === 'cluster-wide'
+
 /** Where a broker setting was given, strongest first. Those before the setting's own name are left out, as in Kafka. */
 function brokerSources(name: string, settings: BrokerSettings): SettingSynonym[] {
   const names = synonymsOf(name)
@@ -76,7 +79,9 @@ function brokerSources(name: string, settings: BrokerSettings): SettingSynonym[]
   look(settings.dynamicDefault, ConfigSource.DYNAMIC_DEFAULT_BROKER)
   look(settings.static, ConfigSource.STATIC_BROKER)
   for (const synonym of names) {
-    const value = brokerSettings.find(synonym)?.defaultText
+    const setting = brokerSettings.find(synonym)
+    if (setting && isThrottle(setting)) continue
+    const value = setting?.defaultText
     if (value !== null && value !== undefined) {
       found.push({ name: synonym, value, source: ConfigSource.DEFAULT })
     }

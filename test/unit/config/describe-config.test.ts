@@ -121,3 +121,12 @@ t.test('groups and client metrics', async (t) => {
     { name: 'interval.ms', value: '5', configSource: 7, configType: 3 },
   ])
 })
+
+t.test('rates of throttled replicas have no default to show', async (t) => {
+  const settings = settingsOf({})
+  const name = 'leader.replication.throttled.rate'
+  settings.setDynamic({ broker: new Map([[name, '5']]) })
+  const described = describeBrokerSettings(settings).find((one) => one.name === name)
+  t.match(described, { value: '5' })
+  t.same(described?.synonyms, [{ name, value: '5', source: ConfigSource.DYNAMIC_BROKER }])
+})

@@ -1,0 +1,106 @@
+// Goal: a person who works with Kafka's command-line tools sees what Kafka shows. Method: many commands in one JVM; what each
+// prints, but for ids, ports and times, is what the same command printed against Apache Kafka (see java-tools/session.ts).
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { givenBootstrap, startTestBroker } from './harness/broker.ts'
+import { startDriver } from './harness/client-drivers.ts'
+import { featureOf } from './harness/context.ts'
+import { MatrixNotes } from './harness/matrix.ts'
+import { makeRealKafka } from './harness/real-kafka.ts'
+import { cluster, elections, reassignments } from './java-tools/cluster.ts'
+import { clientMetrics, configs } from './java-tools/configs.ts'
+import { files, fillFiles } from './java-tools/files.ts'
+import { groups, resets } from './java-tools/groups.ts'
+import { load, verifiable } from './java-tools/load.ts'
+import { records } from './java-tools/records.ts'
+import { isRecording, Session } from './java-tools/session.ts'
+import { topics } from './java-tools/topics.ts'
+
+const settings = {
+  'node.id': '1',
+  'num.partitions': '1',
+  'offsets.topic.num.partitions': '3',
+  'group.initial.rebalance.delay.ms': '0',
+  'group.min.session.timeout.ms': '1000',
+}
+
+type Server = {
+  readonly bootstrap: string
+  readonly dataFolder: string
+  /** Ends it in order; its files stay. */
+  end(): Promise<void>
+  stop(): Promise<void>
+}
+
+async function startServer(): Promise<Server> {
+  if (!isRecording) {
+    const broker = await startTestBroker({ settings })
+    const { bootstrap, dataFolder } = broker
+    return { bootstrap, dataFolder, end: () => broker.shutDown(), stop: () => broker.stop() }
+  }
+  const kafka = await makeRealKafka(settings)
+  if (!kafka) throw new Error('there is no Java to record with')
+  await kafka.start()
+  const { bootstrap, dataFolder } = kafka
+  // Kafka fixes min.insync.replicas for the cluster where it has eligible leader replicas; a broker of LMQ has it in its settings.
+  const at = ['--bootstrap-server', bootstrap]
+  const downgrade = ['downgrade', '--feature', 'eligible.leader.replicas.version=0']
+  await kafka.tool('org.apache.kafka.tools.FeatureCommand', [...at, ...downgrade])
+  const remove = ['--alter', '--broker-defaults', '--delete-config', 'min.insync.replicas']
+  await kafka.tool('kafka.admin.ConfigCommand', [...at, ...remove])
+  return { bootstrap, dataFolder, end: () => kafka.end(), stop: () => kafka.remove() }
+}
+
+/** The last one: the server has ended. */
+async function dump(t: Test, session: Session): Promise<void> {
+  await fillFiles(session)
+  await server.end()
+  await files(t, session, server.dataFolder)
+}
+
+const scenarios: Record<string, readonly [string, (t: Test, session: Session) => Promise<void>]> = {
+  topics: ['TopicCommand', topics],
+  groups: ['ConsumerGroupCommand, GroupsCommand: all views', groups],
+  resets: ['ConsumerGroupCommand: resets', resets],
+  configs: ['ConfigCommand: all entities', configs],
+  'client-metrics': ['ClientMetricsCommand', clientMetrics],
+  records: ['GetOffsetShell, DeleteRecordsCommand, LogDirsCommand: all options', records],
+  cluster: [
+    'BrokerApiVersionsCommand, FeatureCommand, MetadataQuorumCommand, ClusterTool',
+    cluster,
+  ],
+  elections: ['LeaderElectionCommand', elections],
+  reassignments: ['ReassignPartitionsCommand', reassignments],
+  load: ['ProducerPerformance, ConsumerPerformance, EndToEndLatency', load],
+  verifiable: ['VerifiableProducer, VerifiableConsumer, ReplicaVerificationTool', verifiable],
+  files: ['DumpLogSegments: decoders, index checks', dump],
+}
+
+/** One of them, when this names it: for work on a scenario. */
+const only = process.env['LMQ_SCENARIO']
+
+t.setTimeout(0) // the runner limits the file
+const server = await startServer()
+const driver = startDriver('Java', server.bootstrap)
+const folder = mkdtempSync(join(tmpdir(), 'lmq-tools-'))
+t.teardown(async () => {
+  await driver?.stop()
+  await server.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+if (driver && !givenBootstrap) {
+  const notes = new MatrixNotes('Kafka tools (Java)', driver.version)
+  const feature = featureOf(notes)
+  const session = new Session(driver, server, folder)
+  for (const [name, [title, scenario]] of Object.entries(scenarios)) {
+    if (only && only !== name) continue
+    await feature(title, async (t) => {
+      session.open(name)
+      await scenario(t, session)
+      session.close(t, name)
+    })
+  }
+  if (!isRecording) notes.write('java-tools-transcripts')
+} else t.pass('Kafka tools', { skip: 'java is missing' })
