@@ -297,6 +297,7 @@ async function openParts(given: BrokerOptions, opening: Opening): Promise<Parts>
   if (membership) {
     membership.replicate(partitions, services.topicMetrics)
     await membership.takesPart()
+    services.producerIds.prepare()
   } else for (const listener of listeners) listener.serve()
   return { services, listeners, tail, controller, store, table, membership, brokerEpoch }
 }

@@ -20,6 +20,12 @@ export class ProducerIds {
     this.#allocate = allocate
   }
 
+  /** Has ids before somebody wants one: the controller, or its store, may be away then. */
+  prepare(): void {
+    // A failure shows when an id is wanted.
+    if (this.#next === this.#end && this.#spare === undefined) this.#fetch().catch(() => {})
+  }
+
   /** @throws what the controller throws when no id is left and no block is to be had */
   async next(): Promise<number> {
     while (this.#next === this.#end) {
