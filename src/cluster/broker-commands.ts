@@ -8,7 +8,7 @@ import {
   ResourceType,
 } from './metadata-image.ts'
 import type { BrokerListener, MetadataRecord } from './metadata-records.ts'
-import { NO_LEADER } from './partition-change.ts'
+import { NO_LEADER, type PartitionTarget } from './partition-change.ts'
 import { isActive, PartitionChanges } from './partition-changes.ts'
 
 /** A broker process that came up. */
@@ -69,7 +69,10 @@ export function decideRegisterBroker(
     records: [
       { kind: 'registerBroker', ...broker, brokerEpoch, fenced: !unfenced },
       ...(unfenced ? [] : commonSettings(image, rules)),
-      ...afterRegistration(image, rules, brokerId, unfenced, nothingLost),
+      ...afterRegistration(image, rules, brokerId, unfenced, {
+        ...(nothingLost ? {} : { lost: brokerId }),
+        ...(known && !hasDirectories(known, registration) ? { emptied: brokerId } : {}),
+      }),
     ],
     effects: [{ kind: 'log', facts, message: 'broker registered' }],
   }
@@ -89,17 +92,20 @@ function commonSettings(image: MetadataImage, rules: ConfigRules): MetadataRecor
 const sharesDirectory = (known: BrokerImage, { directoryIds }: BrokerRegistration): boolean =>
   known.directoryIds.some((id) => directoryIds.includes(id))
 
+/** All of them: nobody knows which partitions lay on one that is missing. */
+const hasDirectories = (known: BrokerImage, { directoryIds }: BrokerRegistration): boolean =>
+  known.directoryIds.every((id) => directoryIds.includes(id))
+
 /**
  * Whether a broker's logs hold all that its former self had written: the same directories, all of them, whole; and
  * either closed in order by that former self, or on a machine that never went down meanwhile, so that its page cache
  * has what was not flushed.
  */
 function keptEverything(known: BrokerImage, registration: BrokerRegistration): boolean {
-  const { directoryIds, previousBrokerEpoch = -1, logsWhole = false, bootId } = registration
-  const sameDirectories = known.directoryIds.every((id) => directoryIds.includes(id))
+  const { previousBrokerEpoch = -1, logsWhole = false, bootId } = registration
   const closedInOrder = previousBrokerEpoch === known.brokerEpoch
   const sameBoot = bootId !== null && bootId === known.bootId
-  return sameDirectories && logsWhole && (closedInOrder || sameBoot)
+  return hasDirectories(known, registration) && logsWhole && (closedInOrder || sameBoot)
 }
 
 function afterRegistration(
@@ -107,10 +113,9 @@ function afterRegistration(
   rules: ConfigRules,
   brokerId: number,
   unfenced: boolean,
-  nothingLost: boolean,
+  gone: Pick<PartitionTarget, 'lost' | 'emptied'>,
 ): MetadataRecord[] {
   const changes = new PartitionChanges(image, rules, { canLead: only(image, brokerId, unfenced) })
-  const lost = nothingLost ? {} : { lost: brokerId }
   let renews = false
   for (const topic of image.topics.values()) {
     for (const partition of topic.partitions) {
@@ -119,8 +124,8 @@ function afterRegistration(
         renews = true
         continue
       }
-      const isr = nothingLost ? partition.isr : without(partition.isr, brokerId)
-      const target = { isr, restarted: brokerId, ...lost }
+      const isr = gone.lost === undefined ? partition.isr : without(partition.isr, brokerId)
+      const target = { isr, restarted: brokerId, ...gone }
       changes.change(topic, partition.partitionIndex, target)
     }
   }

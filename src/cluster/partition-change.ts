@@ -12,6 +12,8 @@ export type PartitionTarget = {
   readonly removingReplicas?: readonly number[]
   /** A broker that lost records of its log, or is gone for good: it counts as eligible nowhere any more. */
   readonly lost?: number
+  /** A broker of which a disk is another one: whether it had more than others does not matter any more. */
+  readonly emptied?: number
   /** A broker whose process is a new one: what it leads gets a new leader epoch even if it goes on leading. */
   readonly restarted?: number
 }
@@ -74,7 +76,7 @@ export function changePartition(
   completeReassignment(draft)
   chooseEligible(partition, draft, target.lost, rules.minInSyncReplicas)
   elect(partition, draft, rules)
-  rememberLeader(partition, draft)
+  rememberLeader(partition, draft, target.emptied)
 
   const replicaGone = partition.replicas.some((replica) => !draft.replicas.includes(replica))
   const renewed = target.restarted !== undefined && partition.leader === target.restarted
@@ -169,13 +171,23 @@ function uncleanLeader(
   return kind === 'unclean' ? replicas.find(canLead) : undefined
 }
 
-/** Keeps who led last, from the moment at which nobody is in sync until there is a leader again. */
-function rememberLeader(partition: PartitionImage, draft: Draft): void {
+/**
+ * Keeps who led last, from the moment at which nobody is in sync until there is a leader again. One that came back with
+ * an empty disk must not lead over replicas that still have something: somebody has to choose which (ElectLeaders).
+ */
+function rememberLeader(
+  partition: PartitionImage,
+  draft: Draft,
+  emptied: number | undefined,
+): void {
   if (draft.leader !== NO_LEADER) {
     draft.lastKnownElr = []
   } else if (draft.isr.length === 0 && partition.isr.length > 0) {
     const last = partition.leader === NO_LEADER ? partition.isr[0] : partition.leader
     draft.lastKnownElr = last === undefined ? [] : [last]
+  }
+  if (emptied !== undefined && draft.replicas.length > 1) {
+    draft.lastKnownElr = draft.lastKnownElr.filter((replica) => replica !== emptied)
   }
 }
 

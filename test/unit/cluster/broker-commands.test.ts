@@ -129,6 +129,25 @@ t.test('the last leader leads again when nobody else could have more', async (t)
   t.match(machine.image.partition('a', 0), { leader: 1, isr: [1], lastKnownElr: [] })
 })
 
+t.test('a broker with another disk does not lead over replicas that have something', async (t) => {
+  const machine = new TestMachine(2)
+  machine.create([topic('a', on(1, 2)), topic('alone', on(1))])
+  machine.change(2, { fenced: true })
+  const before = machine.image.partition('a', 0)
+  t.match(before, { leader: 1, isr: [1], elr: [] })
+  machine.change(1, { fenced: true })
+  t.match(machine.image.partition('a', 0), { leader: -1, isr: [], elr: [1] })
+  join(machine, 1, { unfenced: false, directoryIds: ['a new disk'] })
+  machine.change(1, { fenced: false })
+  t.match(machine.image.partition('a', 0), { leader: -1, isr: [], elr: [], lastKnownElr: [] })
+  t.match(machine.image.partition('alone', 0), { leader: 1 }, 'nobody else has anything')
+  machine.change(2, { fenced: false })
+  t.match(machine.image.partition('a', 0), { leader: -1 }, 'nor without being asked')
+  const topicPartitions = [{ topic: 'a', partitions: [0] }]
+  machine.run(machine.machine.electLeaders({ electionType: 1, topicPartitions }))
+  t.not(machine.image.partition('a', 0)?.leader, -1)
+})
+
 t.test('unclean elections where they are allowed', async (t) => {
   const machine = new TestMachine(2)
   const configs = [{ name: 'unclean.leader.election.enable', value: 'true' }]
