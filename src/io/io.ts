@@ -34,8 +34,12 @@ export type AdvanceableClock = Clock & {
 export type Timer = { cancel(): void }
 
 export type Timers = {
-  /** Runs `task` once, `delayMs` from now on the monotonic clock. Does not keep the process alive by itself. */
-  schedule(delayMs: number, task: () => void): Timer
+  /**
+   * Runs `task` once, `delayMs` from now on the monotonic clock.
+   *
+   * @param keepsAlive the process must not end before; by default a timer keeps no process alive
+   */
+  schedule(delayMs: number, task: () => void, keepsAlive?: boolean): Timer
   /**
    * Runs `task` after all socket callbacks of this turn of the event loop (setImmediate): the moment at which the
    * writes of many connections are gathered into one.

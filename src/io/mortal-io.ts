@@ -98,7 +98,7 @@ function mortalTimers(life: Life, inner: Timers): Timers {
     if (life.alive) task()
   }
   return {
-    schedule: (delayMs, task) => inner.schedule(delayMs, whileAlive(task)),
+    schedule: (delayMs, task, keepsAlive) => inner.schedule(delayMs, whileAlive(task), keepsAlive),
     endOfTurn: (task) => inner.endOfTurn(whileAlive(task)),
   }
 }

@@ -72,12 +72,12 @@ export class NodeTimers implements Timers {
     if (this.#scheduled) setImmediate(this.#runTasks)
   }
 
-  schedule(delayMs: number, task: () => void): Timer {
+  schedule(delayMs: number, task: () => void, keepsAlive = false): Timer {
     let timeout: NodeJS.Timeout
     const wait = (leftMs: number) => {
       const partMs = Math.min(leftMs, longestTimeoutMs)
       timeout = setTimeout(() => (leftMs > partMs ? wait(leftMs - partMs) : task()), partMs)
-      timeout.unref()
+      if (!keepsAlive) timeout.unref()
     }
     wait(Math.max(0, delayMs))
     return { cancel: () => clearTimeout(timeout) }

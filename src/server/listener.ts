@@ -134,9 +134,11 @@ export class Listener {
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
         this.#allGone = resolve
-        const grace = timers.schedule(graceMs, () => {
+        const drop = () => {
           for (const connection of [...this.#connections]) connection.destroy()
-        })
+        }
+        // Sockets that are not read keep no process alive.
+        const grace = timers.schedule(graceMs, drop, true)
         for (const connection of [...this.#connections]) connection.finish()
         this.#allGone = () => {
           grace.cancel()

@@ -7,6 +7,7 @@ import { Broker } from '../../src/broker.ts'
 import { loadStartOptions } from '../../src/config/start-options.ts'
 import type { Socket } from '../../src/io/io.ts'
 import { produce } from '../../src/protocol/apis/00-produce.ts'
+import { fetch } from '../../src/protocol/apis/01-fetch.ts'
 import { listOffsets } from '../../src/protocol/apis/02-list-offsets.ts'
 import { metadata } from '../../src/protocol/apis/03-metadata.ts'
 import { buildBatch } from '../../src/protocol/batch-builder.ts'
@@ -182,5 +183,29 @@ t.test('who asks for a topic that is not there does not wait for ever', async (t
     const later = await Peer.connect(world, broker)
     const late = await later.ask(world, metadata, 9, metadataRequest('new'))
     t.equal(late.topics[0]?.errorCode, ErrorCode.NONE)
+  })
+})
+
+t.test('a broker that stops answers a Fetch whose records are being read', async (t) => {
+  const readMs = 200
+  await withBroker(async (world, broker) => {
+    const writer = await Peer.connect(world, broker)
+    const batch = { ...produceRequest(1), timeoutMs: 30_000 }
+    await writer.ask(world, produce, 9, batch)
+    const client = await Peer.connect(world, broker)
+    world.disk.latencyMs = readMs
+    const partition = { partition: 0, fetchOffset: 0, partitionMaxBytes: 1 << 25 }
+    const request = {
+      maxWaitMs: STUCK_MS,
+      minBytes: 1 << 25,
+      topics: [{ topic: TOPIC, topicId: ZERO_UUID, partitions: [partition] }],
+      forgottenTopicsData: [],
+    }
+    send(client.socket, RawClient.frame(fetch, 12, request))
+    await pass(world, 5)
+    const stopped = broker.stop()
+    await pass(world, 900)
+    t.equal(client.answers.length, 1)
+    await stopped
   })
 })
