@@ -193,7 +193,7 @@ export async function checkManyRecords(
 }
 
 const nextTurn = (timers: Timers): Promise<void> =>
-  new Promise((resolve) => timers.schedule(0, resolve))
+  new Promise((resolve) => timers.endOfTurn(resolve))
 
 function malformed(error: unknown): Refusal {
   if (!(error instanceof LmqError)) throw error

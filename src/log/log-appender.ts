@@ -53,7 +53,13 @@ export class LogAppender {
   }
 
   append(records: Buffer, options: AppendOptions): AppendResult | Promise<AppendResult> {
-    if (!this.#gate) return this.#hold(this.#appendNow(records, options))
+    if (!this.#gate) {
+      const { shared, hasFolder } = this.#core
+      if (hasFolder || !shared.creations.isSpent || options.origin !== 'client') {
+        return this.#hold(this.#appendNow(records, options))
+      }
+      return this.#hold(shared.creations.wait().then(() => this.#appendNow(records, options)))
+    }
     return this.#hold(this.#gate.then(() => this.#appendNow(records, options)))
   }
 

@@ -196,15 +196,25 @@ export class LogCore {
   roll(nowMs: number): Segment {
     const before = this.segments.active
     if (before && before.sizeBytes === 0) return before
-    if (!this.hasFolder) this.#makeFolder()
+    if (!this.hasFolder) {
+      return this.shared.creations.run(() => {
+        this.#makeFolder()
+        return this.#beginSegment(nowMs)
+      })
+    }
     before?.seal()
     if (before) this.snapshots.write(this.logEndOffset, this.producers.producers)
+    const segment = this.#beginSegment(nowMs)
+    if (before) this.flusher.flushClosed(this.logEndOffset)
+    return segment
+  }
+
+  #beginSegment(nowMs: number): Segment {
     const segment = new Segment(this.shared, this.folder, this.logEndOffset, nowMs)
     segment.create()
     this.#hasNewNames = true
     this.segments.push(segment)
     this.segmentJitterMs = -1
-    if (before) this.flusher.flushClosed(this.logEndOffset)
     return segment
   }
 

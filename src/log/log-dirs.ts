@@ -17,9 +17,12 @@ import type { LogSettings, LogShared } from './log-shared.ts'
 import { OpeningRoom } from './opening-room.ts'
 import { PartitionLog } from './partition-log.ts'
 import { decodePartitionMetadata, isSameTopicId } from './partition-metadata.ts'
+import { TurnPace } from './turn-pace.ts'
 
 /** Compressed batches that are open at the same time: one of the largest, or many small ones. */
 const openingsBytes = 64 * 1024 * 1024
+/** Folders of partitions are made for so long in one turn of the event loop. */
+const creationMs = 20
 /** How long a log goes on keeping its tail in memory when nobody reads it. */
 const tailIdleMs = 5_000
 /** Logs closed or looked after at the same time. */
@@ -111,6 +114,7 @@ export class LogDirs {
       crc32c: io.crc32c,
       tailBudget: new TailBudget(options.maxTailBytes),
       openings: new OpeningRoom(openingsBytes),
+      creations: new TurnPace(io.monotonic, io.timers, creationMs),
       settings: options.settings,
       mayHaveGaps: (topic) => options.isCompacted?.(topic) ?? true,
       logsWithTail: new Set(),

@@ -4,6 +4,7 @@ import type { TailBudget } from './batch-tail.ts'
 import type { OpeningRoom } from './opening-room.ts'
 import type { PartitionLog } from './partition-log.ts'
 import type { SegmentShared } from './segment.ts'
+import type { TurnPace } from './turn-pace.ts'
 
 /** Broker-wide settings of the logs, by Kafka's names. Read when they are needed, so a dynamic change acts at once. */
 export type LogSettings = {
@@ -28,6 +29,8 @@ export type LogShared = SegmentShared & {
   readonly tailBudget: TailBudget
   /** Whoever opens a compressed batch does it in here. */
   readonly openings: OpeningRoom
+  /** Folders and files of partitions that are written to for the first time. */
+  readonly creations: TurnPace
   readonly settings: LogSettings
   /** Whether compaction may have taken records out of the topic's logs; true when that is not known. */
   mayHaveGaps(topic: string): boolean

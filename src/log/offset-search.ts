@@ -112,7 +112,7 @@ async function matchIn(
     const count = recordCountOf(batch, 0)
     for (let index = 0; index < count; index++) {
       if (index > 0 && index % recordsPerTurn === 0) {
-        await new Promise<void>((resolve) => io.timers.schedule(0, resolve))
+        await new Promise<void>((resolve) => io.timers.endOfTurn(resolve))
       }
       nextRecord(cursor, place)
       const offset = baseOffsetOf(batch, 0) + place.offsetDelta
