@@ -1,6 +1,7 @@
 /**
- * A bound on bytes that many connections share. Sockets are not read while it is used up; whoever waits is told in
- * the order of asking. It counts and never allocates.
+ * A bound on bytes that many connections share. Sockets are not read while it is used up; of those that wait, the one that
+ * came first and the one that came last are told in turns: those who take and never give back only fill the middle. It
+ * counts and never allocates.
  */
 export class MemoryBudget {
   readonly limitBytes: number
@@ -9,6 +10,7 @@ export class MemoryBudget {
   #waking = false
   /** Something was given back while waiters were being told: those told before may have room now. */
   #wakeAgain = false
+  #lastIsNext = true
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes
@@ -60,8 +62,11 @@ export class MemoryBudget {
     this.#waking = true
     do {
       this.#wakeAgain = false
-      for (const waiter of [...this.#waiters]) {
+      const waiters = [...this.#waiters]
+      for (let first = 0, last = waiters.length - 1; first <= last; ) {
         if (this.exhausted) break
+        this.#lastIsNext = !this.#lastIsNext
+        const waiter = waiters[this.#lastIsNext ? last-- : first++] as () => void
         if (this.#waiters.delete(waiter)) waiter()
       }
     } while (this.#wakeAgain)

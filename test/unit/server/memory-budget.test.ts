@@ -27,6 +27,26 @@ t.test('what a waiter gives back is heard by those who were told before it', (t)
   t.end()
 })
 
+t.test('the first one and the last one are told in turns', (t) => {
+  const budget = new MemoryBudget(3)
+  budget.take(3)
+  const told: number[] = []
+  for (let waiter = 0; waiter < 7; waiter++) {
+    budget.wait(() => {
+      told.push(waiter)
+      budget.take(1)
+    })
+  }
+  budget.give(3)
+  t.same(told, [0, 6, 1])
+  budget.give(2)
+  t.same(told, [0, 6, 1, 5, 2])
+  budget.give(3)
+  t.same(told, [0, 6, 1, 5, 2, 4, 3])
+  t.equal(budget.waiting, 0)
+  t.end()
+})
+
 t.test('a waiter that stopped waiting while others were told is not called', (t) => {
   const budget = new MemoryBudget(10)
   budget.take(10)
@@ -36,6 +56,7 @@ t.test('a waiter that stopped waiting while others were told is not called', (t)
   }
   budget.wait(() => budget.stopWaiting(gone))
   budget.wait(gone)
+  budget.wait(() => budget.stopWaiting(gone))
   budget.give(10)
   t.equal(calls, 0)
   t.end()
