@@ -60,7 +60,7 @@ type driver struct {
 
 func main() {
 	bootstrap := os.Args[1]
-	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.MetadataMinAge(50*time.Millisecond))
+	client, err := kgo.NewClient(kgo.SeedBrokers(splitComma(bootstrap)...), kgo.MetadataMinAge(50*time.Millisecond))
 	if err != nil {
 		panic(err)
 	}

@@ -33,7 +33,7 @@ func (d *driver) join(c *command) error {
 		balancer = kgo.RoundRobinBalancer()
 	}
 	options := []kgo.Opt{
-		kgo.SeedBrokers(d.bootstrap),
+		kgo.SeedBrokers(splitComma(d.bootstrap)...),
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(texts(c.Topics)...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),

@@ -73,7 +73,7 @@ func codecOf(name string) kgo.CompressionCodec {
 
 func (d *driver) producer(c *command, partitioner kgo.Partitioner) (*kgo.Client, error) {
 	options := []kgo.Opt{
-		kgo.SeedBrokers(d.bootstrap),
+		kgo.SeedBrokers(splitComma(d.bootstrap)...),
 		kgo.RecordPartitioner(partitioner),
 		kgo.ProducerBatchCompression(codecOf(c.Codec)),
 		kgo.ProducerBatchMaxBytes(1_000_000),
@@ -198,7 +198,7 @@ func (d *driver) read(topic string, visit func(*kgo.Record)) error {
 		return nil
 	}
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(d.bootstrap),
+		kgo.SeedBrokers(splitComma(d.bootstrap)...),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: places}),
 	)
 	if err != nil {

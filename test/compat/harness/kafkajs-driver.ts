@@ -64,7 +64,7 @@ class KafkajsDriver {
     this.#codecs = installKafkajsCodecs()
     this.#kafka = new kafkajs.Kafka({
       clientId: 'lmq-compat',
-      brokers: [bootstrap],
+      brokers: bootstrap.split(','),
       logLevel: logLevel.NOTHING,
       retry: { retries: 20, initialRetryTime: 50, maxRetryTime: 1_000 },
     })
