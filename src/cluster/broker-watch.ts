@@ -68,7 +68,7 @@ export class BrokerWatch {
   readonly #liveness = new Liveness()
   /** Of which leadership `#liveness` and the indexes are. */
   #epoch = -1
-  /** By broker epoch: the metadata index from which on the registration is in the image. */
+  /** By broker epoch: the metadata index from which on registration, or a later fencing, is in the image. */
   #registeredAt = new Map<number, number>()
   #takeoverIndex = -1
   readonly #lines = new Map<number, HeartbeatLine>()
@@ -239,6 +239,8 @@ export class BrokerWatch {
     const { inControlledShutdown } = known
     try {
       await controller.changeBroker({ brokerId, brokerEpoch, fenced: true, inControlledShutdown })
+      // One that hung must learn what others took over before it takes part again.
+      this.#registeredAt.set(brokerEpoch, image.index)
     } catch (error) {
       logger.warn({ brokerId, error: String(error) }, 'a broker could not be fenced')
     }
