@@ -22,6 +22,7 @@ export function clusterCommand(): Command {
     .action(dirs)
   withStatusCommand(cluster)
   withStartCommand(cluster)
+  withRecoverCommand(cluster)
   return cluster
 }
 
@@ -141,5 +142,25 @@ function withStartCommand(cluster: Command): void {
     .option('--log-level <level>', 'debug, info, warn or error', 'warn')
     .action(async (flags: ClusterStartFlags) =>
       (await import('./cluster-start.ts')).runCluster(flags),
+    )
+}
+
+function withRecoverCommand(cluster: Command): void {
+  cluster
+    .command('recover')
+    .description(
+      "compare a stopped broker's copy of the metadata with Consul, and put it in Consul's place",
+    )
+    .option('-d, --data <folder>', "the broker's data folder (~/.local/share/lmq)")
+    .option('-c, --config <file>', 'the server.properties that `lmq start` gets')
+    .option('-s, --set <key=value>', 'one setting, as for `lmq start`; may be repeated', collect)
+    .option('--from-broker', 'write: Consul gets what this broker knows, and loses all else')
+    .option('--force', 'also where Consul has changes that this broker does not have')
+    .addHelpText(
+      'after',
+      '\nWithout --from-broker nothing is changed. Look at each broker, and recover from the one that knows most.',
+    )
+    .action(async (_flags: object, command: Command) =>
+      (await import('./cluster-recover.ts')).recoverCluster(command.optsWithGlobals()),
     )
 }

@@ -7,7 +7,12 @@ import type { Io } from '../../io/io.ts'
 import { ConsulKeys, decodeValue, encodeValue } from './consul-keys.ts'
 import { ConsulMetadataStore } from './consul-metadata-store.ts'
 import { ConsulFailure, type ConsulPort } from './consul-port.ts'
-import { type Recovered, recoverFromCopy } from './consul-recovery.ts'
+import {
+  type CopyComparison,
+  compareCopy,
+  type Recovered,
+  recoverFromCopy,
+} from './consul-recovery.ts'
 import { Pauses } from './pauses.ts'
 import { storeError } from './store-call.ts'
 
@@ -43,7 +48,7 @@ export class ConsulConnection {
     this.#port = port
     this.#config = config
     this.#logger = logger
-    this.#pauses = new Pauses(io)
+    this.#pauses = new Pauses(io, true)
   }
 
   /** Sends nothing yet. The package that speaks to Consul is loaded here. @throws LMQ_CONFIG_INVALID */
@@ -118,16 +123,23 @@ export class ConsulConnection {
    * @throws LMQ_STORE_CORRUPT when there is no copy; LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED
    */
   recover(clusterId: string, folder: string): Promise<Recovered> {
-    const keys = new ConsulKeys(this.#config['lmq.consul.prefix'], clusterId)
-    return recoverFromCopy({
-      io: this.#io,
-      port: this.#port,
-      keys,
-      folder,
-      logger: this.#logger,
-    }).catch((error: unknown) => {
+    return recoverFromCopy(this.#recoveryOf(clusterId, folder)).catch((error: unknown) => {
       throw storeError(error)
     })
+  }
+
+  /**
+   * What a `recover` from that copy would replace. Changes nothing; the broker must be stopped.
+   *
+   * @throws LMQ_STORE_CORRUPT when there is no copy; LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED
+   */
+  compare(clusterId: string, folder: string): Promise<CopyComparison> {
+    return this.#retrying(() => compareCopy(this.#recoveryOf(clusterId, folder)))
+  }
+
+  #recoveryOf(clusterId: string, folder: string) {
+    const keys = new ConsulKeys(this.#config['lmq.consul.prefix'], clusterId)
+    return { io: this.#io, port: this.#port, keys, folder, logger: this.#logger }
   }
 
   /** Addresses of brokers, host:port, those that are well first; of one cluster, or of all that are there. */

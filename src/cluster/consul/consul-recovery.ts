@@ -30,6 +30,50 @@ export type Recovered = {
   readonly controllerEpoch: number
 }
 
+/** How far the two know: index and leader epoch of the last entry; -1 and 0 where there is none. */
+export type CopyComparison = {
+  readonly copy: { readonly index: number; readonly controllerEpoch: number }
+  readonly consul: { readonly index: number; readonly controllerEpoch: number }
+  /**
+   * - `same`: nothing is to be done.
+   * - `behind`: Consul has what the copy has, and more.
+   * - `ahead`: the copy has what Consul has, and more.
+   * - `apart`: each has something that the other has not, or it cannot be told.
+   */
+  readonly copyIs: 'same' | 'behind' | 'ahead' | 'apart'
+}
+
+/** Changes nothing. @throws LMQ_STORE_CORRUPT when there is no copy */
+export async function compareCopy({
+  io,
+  port,
+  keys,
+  folder,
+  logger,
+}: RecoveryOptions): Promise<CopyComparison> {
+  const mirror = MetadataMirror.open(io, folder, logger)
+  try {
+    if (mirror.lastIndex < 0) throw noCopy(folder)
+    const log = new ConsulLog(io, port, keys)
+    const head = await log.readHead()
+    const copy = { index: mirror.lastIndex, controllerEpoch: mirror.controllerEpoch }
+    const consul = { index: head.index, controllerEpoch: head.controllerEpoch }
+    if (head.index <= mirror.lastIndex) {
+      const known = head.index < 0 ? 0 : mirror.digestAt(head.index)
+      if (known !== head.digest) return { copy, consul, copyIs: 'apart' }
+      return { copy, consul, copyIs: head.index === mirror.lastIndex ? 'same' : 'ahead' }
+    }
+    const entries = await log.readEntries(mirror.lastIndex, mirror.lastIndex)
+    const isSame = entries[0]?.meta.digest === mirror.lastDigest
+    return { copy, consul, copyIs: isSame ? 'behind' : 'apart' }
+  } finally {
+    await mirror.close()
+  }
+}
+
+const noCopy = (folder: string): LmqError =>
+  new LmqError('LMQ_STORE_CORRUPT', { folder, why: 'there is no copy of the log' })
+
 /** So far above every epoch that the copy knows does the next one begin: others may have led who wrote nothing. */
 const EPOCH_GAP = 1_000
 
@@ -41,9 +85,7 @@ export async function recoverFromCopy(options: RecoveryOptions): Promise<Recover
   const { io, port, keys, folder, logger } = options
   const mirror = MetadataMirror.open(io, folder, logger)
   try {
-    if (mirror.lastIndex < 0) {
-      throw new LmqError('LMQ_STORE_CORRUPT', { folder, why: 'there is no copy of the log' })
-    }
+    if (mirror.lastIndex < 0) throw noCopy(folder)
     const log = new ConsulLog(io, port, keys)
     const current = await log.readHead()
     const epoch = Math.max(mirror.controllerEpoch, current.controllerEpoch) + EPOCH_GAP
