@@ -10,13 +10,18 @@ import { UsageError } from './error-sentence.ts'
  * Token and TLS come from the environment, by the names that brokers take: LMQ_CONSUL_TOKEN and so on.
  *
  * @param addresses as in `lmq.bootstrap.consul`
+ * @param patienceMs how long it is tried again while Consul does not answer
  * @returns host:port of the brokers, separated by commas
  * @throws {UsageError} when there is none; LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED
  */
-export async function brokersInConsul(addresses: string): Promise<string> {
-  const texts: Record<string, string> = { 'lmq.consul.address': addresses }
+export async function brokersInConsul(addresses: string, patienceMs: number): Promise<string> {
+  const texts: Record<string, string> = {
+    'lmq.consul.address': addresses,
+    'lmq.consul.start.timeout.ms': String(Math.max(1_000, patienceMs)),
+  }
+  const own = Object.keys(texts)
   for (const { name, value } of settingsOfEnvironment(process.env).settings) {
-    if (name.startsWith('lmq.consul.') && name !== 'lmq.consul.address') texts[name] = value
+    if (name.startsWith('lmq.consul.') && !own.includes(name)) texts[name] = value
   }
   let config: ReturnType<typeof brokerConfigOf>
   try {

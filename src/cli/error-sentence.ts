@@ -114,7 +114,8 @@ function sentenceOfLmqError(error: LmqError): Sentence {
   if (code === 'LMQ_CONFIG_INVALID' || code === 'LMQ_CONFIG_UNKNOWN') {
     return { text: configSentence(error, reason), exitCode: exitCodes.usage }
   }
-  return { text: error.message, exitCode: exitCodes.failed }
+  const { unavailable, failed } = exitCodes
+  return { text: error.message, exitCode: code === 'LMQ_STORE_UNREACHABLE' ? unavailable : failed }
 }
 
 function configSentence({ code, facts, message }: LmqError, reason: string): string {

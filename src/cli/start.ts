@@ -46,6 +46,8 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
   const signalled = stopSignal()
   const starting = new AbortController()
   void signalled.then(() => starting.abort())
+  // A start that waits, for Consul say, may have nothing open that keeps the process.
+  const alive = setInterval(() => {}, 60_000)
   try {
     let failed = (): void => {}
     const fatal = new Promise<'fatal'>((resolve) => {
@@ -79,6 +81,7 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
     logger.info({ reason: await signalled }, 'stopped before the start was done')
     return exitCodes.done
   } finally {
+    clearInterval(alive)
     if (logger instanceof JsonLogger) await logger.load()
   }
 }

@@ -52,7 +52,10 @@ export async function withTool<T>(
   const flags = command.optsWithGlobals<ToolFlags>()
   const wished = flags.timeout === undefined ? undefined : secondsOf('--timeout', flags.timeout)
   const bootstrap = flags.bootstrapConsul
-    ? await (await import('./consul-bootstrap.ts')).brokersInConsul(flags.bootstrapConsul)
+    ? await (await import('./consul-bootstrap.ts')).brokersInConsul(
+        flags.bootstrapConsul,
+        wished ?? patienceMs,
+      )
     : flags.bootstrap
   const client = new Client(createNodeIo(), {
     bootstrap: parseBootstrap(bootstrap),

@@ -96,7 +96,7 @@ export class ConsulMetadataStore implements MetadataStore {
     this.#port = port
     this.#keys = keys
     this.#logger = logger
-    this.#pauses = new Pauses(io)
+    this.#pauses = new Pauses(io, true)
     this.#mirror = mirror
     this.#log = new ConsulLog(io, port, keys)
     this.locks = new ConsulLocks({ io, port, keys, sessionTtlMs, logger })

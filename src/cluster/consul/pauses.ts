@@ -6,11 +6,14 @@ const LONGEST_MS = 5_000
 /** Waiting between two attempts, which ends at once when its owner stops. */
 export class Pauses {
   readonly #io: Pick<Io, 'timers' | 'random'>
+  readonly #keepsAlive: boolean
   readonly #waiting = new Map<() => void, Timer>()
   #stopped = false
 
-  constructor(io: Pick<Io, 'timers' | 'random'>) {
+  /** @param keepsAlive the process must not end in a pause: nothing else may keep it while it starts */
+  constructor(io: Pick<Io, 'timers' | 'random'>, keepsAlive = false) {
     this.#io = io
+    this.#keepsAlive = keepsAlive
   }
 
   get stopped(): boolean {
@@ -30,7 +33,8 @@ export class Pauses {
         this.#waiting.delete(end)
         resolve()
       }
-      this.#waiting.set(end, this.#io.timers.schedule(this.jitter(aroundMs), end))
+      const timer = this.#io.timers.schedule(this.jitter(aroundMs), end, this.#keepsAlive)
+      this.#waiting.set(end, timer)
     })
   }
 
