@@ -1,6 +1,8 @@
 /** Consul servers on this machine, for a cluster that somebody tries out: started, waited for, and stopped with it. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { UsageError } from './error-sentence.ts'
 
@@ -36,11 +38,12 @@ function findConsul(): { binary: string; minor: number } {
  *
  * @param folder for their data and logs; a cluster that was there before goes on
  * @param firstPort of HTTP; the others take the ones behind it, and those ten and twenty above
- * @throws {UsageError} when there is no binary; an error with the end of its log when a server does not come up
+ * @throws {UsageError} when there is no binary or a port is taken; an error with the end of its log when a server does not come up
  */
 export async function startLocalConsul(folder: string, firstPort: number): Promise<LocalConsul> {
   const { binary, minor } = findConsul()
   const indexes = Array.from({ length: SERVERS }, (_, index) => index)
+  for (const at of indexes) await checkPort(firstPort + at)
   const join_ = indexes.flatMap((at) => [
     '-retry-join',
     `127.0.0.1:${firstPort + GOSSIP_PORTS + at}`,
@@ -73,6 +76,21 @@ export async function startLocalConsul(folder: string, firstPort: number): Promi
     throw error
   }
   return { addresses, stop }
+}
+
+/** Else somebody else's Consul would answer there, and be taken for ours. */
+async function checkPort(port: number): Promise<void> {
+  const server = createServer()
+  try {
+    await once(server.listen(port, '127.0.0.1'), 'listening')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    throw new UsageError(
+      `port ${port} for Consul is already in use: stop the other program, or choose another port with --consul-port`,
+    )
+  }
+  server.close()
+  await once(server, 'close')
 }
 
 async function untilLed(
