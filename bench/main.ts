@@ -28,6 +28,8 @@ const usage = `usage: npm run bench -- [options]
   --touch-gb N            memory to touch through the page cache first (default 4, 0: none): in a virtual machine the
                           first write to a page costs ten times a later one
   --json FILE             also write the results to FILE
+  --failover              instead: three brokers on three Consul servers, and how long a producer waits after each kind of
+                          fault (--only, --rounds)
   --readme FILE           no measuring: put the table of results FILE into README.md, between its bench markers
   --list                  show the measures' names
 `
@@ -47,6 +49,7 @@ const { values: flags } = parseArgs({
     'touch-gb': { type: 'string', default: '4' },
     json: { type: 'string' },
     readme: { type: 'string' },
+    failover: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -59,6 +62,7 @@ async function main(): Promise<void> {
     return
   }
   if (flags.readme) return writeReadme(flags.readme)
+  if (flags.failover) return failover()
   const results = await measure()
   process.stdout.write(
     `\n${results.machine}; load average before: ${results.loadBefore}\n${results.flush}\n\n${textTable(results)}\n`,
@@ -75,7 +79,7 @@ async function measure(): Promise<Results> {
     rounds: numberOf('rounds', flags.rounds, 1, 20),
     seconds: numberOf('seconds', flags.seconds, 0.5, 30),
   }
-  const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10
+  const loadBefore = loadOneMinute()
   await touchMemory(numberOf('touch-gb', flags['touch-gb'], 0, 16))
 
   const targets: Target[] = []
@@ -104,6 +108,18 @@ async function measure(): Promise<Results> {
     outcomes,
   }
 }
+
+/** Loaded only when it is wanted: it brings the tests' clusters with it. */
+async function failover(): Promise<void> {
+  const { failoverTable } = await import('./failover.ts')
+  const rounds = numberOf('rounds', flags.rounds, 1, 100)
+  const table = await failoverTable(flags.only?.split(','), rounds, loadOneMinute())
+  process.stdout.write(`${table}\n`)
+  // What a test harness would still wait for is none of a benchmark's business.
+  process.exit()
+}
+
+const loadOneMinute = (): number => Math.round((loadavg()[0] ?? 0) * 10) / 10
 
 function isChosen(name: string): boolean {
   const listed = (list: string | undefined): boolean =>

@@ -1,0 +1,125 @@
+// How long clients notice a fault: the longest time between two acknowledgements of an unmodified idempotent librdkafka
+// producer with acks=all that sends one record each 10 ms. For the tests, which only hold it below generous ceilings, and
+// for the benchmarks.
+import { uniqueName } from '../compat/harness/context.ts'
+import type { ClusterProcesses } from './cluster-processes.ts'
+import { pause } from './faults.ts'
+import { Histories, longestGapMs } from './histories.ts'
+
+export const failovers = {
+  leader: 'kill -9 of the leader',
+  controller: 'kill -9 of the controller',
+  both: 'kill -9 of a broker that is both',
+  stop: 'graceful stop of the leader',
+  'stop-both': 'graceful stop of a broker that is both',
+  hang: 'SIGSTOP of the leader, client with request.timeout.ms=1000',
+  'consul-follower': 'kill -9 of a Consul server that follows',
+  'consul-leader': 'kill -9 of the leader of Consul',
+} as const
+
+export type Failover = keyof typeof failovers
+
+export type FailoverOutcome = {
+  readonly gapMs: number
+  /** The longest gap of the two seconds before the fault: what the machine does to everything. */
+  readonly calmGapMs: number
+  readonly acknowledged: number
+  /** What reached the application. */
+  readonly errors: readonly string[]
+}
+
+const settleMs = 3_000
+const watchMs = 5_000
+/** librdkafka gives up a request to a broker that hangs after 60 s, and nobody else can tell it earlier. */
+const impatient = { 'socket.timeout.ms': 1_000, 'request.timeout.ms': 1_000 }
+
+/**
+ * Makes one fault under the eyes of one producer, and mends it.
+ *
+ * @returns undefined where the client is missing
+ */
+export async function measureFailover(
+  cluster: ClusterProcesses,
+  kind: Failover,
+  replicationFactor: number,
+): Promise<FailoverOutcome | undefined> {
+  const { topic, partition, victim } = await placed(cluster, kind, replicationFactor)
+  const histories = new Histories(cluster.bootstrap)
+  try {
+    const started = await histories.start('confluent-kafka (Python)', {
+      role: 'produce',
+      topic,
+      partitions: [partition],
+      pauseMs: 10,
+      ...(kind === 'hang' && { settings: impatient }),
+    })
+    if (started === undefined) return undefined
+    await pause(settleMs)
+    const faultMs = Date.now()
+    const mend = await make(cluster, kind, victim)
+    await pause(watchMs)
+    const endMs = Date.now()
+    await mend()
+    await histories.stop(started)
+    await cluster.healed()
+    const acknowledged = histories.acknowledgedMs()
+    return {
+      gapMs: longestGapMs(acknowledged, faultMs - 100, endMs),
+      calmGapMs: longestGapMs(acknowledged, faultMs - 2_000, faultMs),
+      acknowledged: acknowledged.length,
+      errors: histories.errors,
+    }
+  } finally {
+    await histories.remove()
+  }
+}
+
+/** A topic that has a partition whose leader is the one that the fault is to hit. */
+async function placed(cluster: ClusterProcesses, kind: Failover, replicationFactor: number) {
+  const topic = uniqueName()
+  const configs = new Map<string, string>()
+  await cluster.createTopic({ name: topic, partitionCount: 3, replicationFactor, configs })
+  const controller = await cluster.controller()
+  const leadsToo = kind === 'both' || kind === 'stop-both'
+  const states = await cluster.partitions(topic)
+  const found = states.find(({ leader }) => (leader === controller) === leadsToo)
+  if (!found) throw new Error(`no partition for ${kind}: ${JSON.stringify({ states, controller })}`)
+  const victim = kind === 'controller' ? controller : found.leader
+  return { topic, partition: found.partition, victim }
+}
+
+/** @returns what brings the process back */
+async function make(
+  cluster: ClusterProcesses,
+  kind: Failover,
+  victim: number,
+): Promise<() => Promise<void>> {
+  switch (kind) {
+    case 'leader':
+    case 'controller':
+    case 'both':
+      await cluster.kill(victim)
+      return () => cluster.start(victim)
+    case 'stop':
+    case 'stop-both': {
+      const stopped = cluster.shutDown(victim)
+      return async () => {
+        await stopped
+        await cluster.start(victim)
+      }
+    }
+    case 'hang':
+      cluster.pause(victim)
+      return async () => cluster.resume(victim)
+    default: {
+      const { consul } = cluster
+      const leader = await consul.leader()
+      const at = kind === 'consul-leader' ? leader : (leader + 1) % 3
+      await consul.kill(at)
+      return async () => {
+        await consul.start(at)
+        await consul.ready()
+      }
+    }
+  }
+}
