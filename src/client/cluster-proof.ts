@@ -55,22 +55,29 @@ function helloOf(message: Readonly<Record<string, unknown>> | undefined): Hello 
 export class ClusterProver {
   readonly #secret: string
   readonly #hello: Hello
+  readonly #peerId: number | undefined
 
-  /** @param nonce fresh random bytes */
-  constructor(secret: string, brokerId: number, nonce: Buffer) {
+  /**
+   * @param nonce fresh random bytes
+   * @param peerId who must be on the other side: whoever took the port of a broker that is gone could pass its proof off
+   *   as one for himself at another broker. Undefined: any broker will do
+   */
+  constructor(secret: string, brokerId: number, nonce: Buffer, peerId?: number) {
     this.#secret = secret
     this.#hello = { brokerId, nonce: nonce.toString('base64') }
+    this.#peerId = peerId
   }
 
   hello(): Buffer {
     return encode(this.#hello)
   }
 
-  /** @returns what to send; undefined: the other side does not know the secret */
+  /** @returns what to send; undefined: the other side does not know the secret, or is another broker */
   answer(challenge: Buffer): Buffer | undefined {
     const message = decode(challenge)
     const server = helloOf(message)
-    if (!server) return undefined
+    if (!server || (this.#peerId !== undefined && server.brokerId !== this.#peerId))
+      return undefined
     const expected = proofOf(this.#secret, 'server', this.#hello, server)
     if (!isProof(message?.['proof'], expected)) return undefined
     const proof = proofOf(this.#secret, 'client', this.#hello, server)

@@ -39,6 +39,8 @@ export type BrokerIdentity = {
   readonly brokerId: number
   /** Of the metadata log; base64. */
   readonly secret: string
+  /** Who must be on the other side; undefined: any broker of the cluster. */
+  readonly peerId?: number
 }
 
 export const defaultConnectionOptions: ConnectionOptions = {
@@ -301,10 +303,11 @@ export class Connection {
   }
 
   /** Both sides show that they know the cluster's secret; then the other one tells what it serves brokers. */
-  async #prove({ brokerId, secret }: BrokerIdentity): Promise<void> {
+  async #prove({ brokerId, secret, peerId }: BrokerIdentity): Promise<void> {
     const address = `${this.address.host}:${this.address.port}`
     const refused = (why: string) => new LmqError('LMQ_PROTOCOL', { address, brokerId, why })
-    const prover = new ClusterProver(secret, brokerId, this.#io.random.bytes(NONCE_BYTES))
+    const nonce = this.#io.random.bytes(NONCE_BYTES)
+    const prover = new ClusterProver(secret, brokerId, nonce, peerId)
     const handshake = await this.request(saslHandshake, { mechanism: CLUSTER_MECHANISM })
     if (handshake.errorCode !== ErrorCode.NONE) throw refused('it takes no broker of this cluster')
     const challenge = await this.request(saslAuthenticate, { authBytes: prover.hello() })

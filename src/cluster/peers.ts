@@ -83,7 +83,11 @@ export class Peers {
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
       ...options,
     }
-    const identity = { brokerId: this.#options.brokerId, secret: image.clusterSecret }
+    const identity = {
+      brokerId: this.#options.brokerId,
+      secret: image.clusterSecret,
+      peerId: brokerId,
+    }
     const connection = await this.#tryAddresses(brokerId, (address) => {
       if (this.#closed) throw new LmqError('LMQ_SHUTTING_DOWN', {})
       return Connection.open(io, address, all, { identity })
