@@ -34,6 +34,10 @@ export function coordinatorLog(partitions: Partitions): CoordinatorLog {
       if (partition === undefined) return
       const { log } = partition
       const end = log.logEndOffset
+      // What came from the leader before may still be on its way to the file, where readers do not see it yet.
+      if (log.writtenEndOffset < end) {
+        await new Promise<void>((resolve) => log.whenWritten(end, () => resolve()))
+      }
       let offset = log.logStartOffset
       while (offset < end) {
         const { errorCode, records, nextOffset } = await log.read(offset, maxBytes, {
