@@ -207,10 +207,12 @@ simulate('an idempotent producer that repeats writes nothing twice', async (worl
       }
       const count = 1 + random.int(3)
       const from = sequence
+      // Recent: a producer that has expired is not taken up again after a restart.
+      const nowMs = io.wall.nowMs()
       const batch = () =>
         batchOf(
           io,
-          Array.from({ length: count }, (_, at) => record('k', `v${from + at}`)),
+          Array.from({ length: count }, (_, at) => record('k', `v${from + at}`, nowMs)),
           { producerId: 9, producerEpoch: 1, baseSequence: from },
         )
       const { errorCode, baseOffset } = await append(log, batch())
