@@ -4,11 +4,12 @@
 //
 // Tools are named in the table below. Everything but kcat lands in the cache folder (cache.mjs). A tool that is
 // missing is never an error: its tests are skipped, and the reason is printed here and by the test run.
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cached, definitionOf } from './cache.mjs'
 import { obtainConsul } from './obtain-consul.mjs'
+import { obtainGo } from './obtain-go.mjs'
 import {
   obtainConfluentJavascript,
   obtainNodeRdkafka,
@@ -39,7 +40,9 @@ const tools = {
     obtain: obtainConfluentJavascript,
   },
   nodeRdkafka: { skips: 'node-rdkafka and its e2e tests', obtain: obtainNodeRdkafka },
-  go: { skips: 'franz-go (Go)', obtain: obtainGo },
+  go: { skips: 'franz-go (Go) and its tests', obtain: () => obtainGo('go') },
+  kafkaGo: { skips: 'kafka-go (Go) and its tests', obtain: () => obtainGo('kafkaGo') },
+  sarama: { skips: 'sarama (Go) and its tests', obtain: () => obtainGo('sarama') },
   consul: { skips: 'clusters with Consul', obtain: obtainConsul },
   java: { skips: 'Java clients and Kafka tools', obtain: obtainJava },
   node22: { skips: 'unit tests on Node 22', obtain: () => obtainNode(22) },
@@ -77,30 +80,6 @@ async function installKcat() {
   const path = onPath('kcat')
   if (!path) throw new Error('kcat was installed but is not on the PATH')
   return path
-}
-
-async function obtainGo() {
-  if (!onPath('go')) throw new Error('go is not installed')
-  const sources = sourcesIn('go', '.go')
-  const { stdout } = await run('go', ['version'])
-  const definition = definitionOf(stdout, ...sources.map((file) => readFileSync(file, 'utf8')))
-  return cached('go', definition, weekMs, async (folder) => {
-    for (const file of sources)
-      copyFileSync(file, join(folder, file.slice(dirname(file).length + 1)))
-    const env = { ...process.env, GOFLAGS: '-mod=mod', GOWORK: 'off' }
-    await run('go', ['mod', 'init', 'lmq-compat'], { cwd: folder, env })
-    const modules = [
-      'github.com/twmb/franz-go@latest',
-      'github.com/twmb/franz-go/pkg/kadm@latest',
-      'github.com/twmb/franz-go/pkg/kmsg@latest',
-    ]
-    await run('go', ['get', ...modules], { cwd: folder, env })
-    await run('go', ['mod', 'tidy'], { cwd: folder, env })
-    await run('go', ['build', '-buildvcs=false', '-o', 'driver', '.'], { cwd: folder, env })
-    const mod = readFileSync(join(folder, 'go.mod'), 'utf8')
-    const version = /franz-go v(\S+)/.exec(mod)?.[1] ?? 'unknown'
-    return { path: join(folder, 'driver'), version }
-  })
 }
 
 async function obtainJava() {

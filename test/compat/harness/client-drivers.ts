@@ -22,16 +22,22 @@ const starters: Record<ClientName, Starter> = {
   'confluent-kafka (Python)': python('confluent-kafka (Python)', 'python', 'driver.py'),
   'kafka-python': python('kafka-python', 'kafkaPython', 'kafka_python_driver.py'),
   aiokafka: python('aiokafka', 'aiokafka', 'aiokafka_driver.py'),
-  'franz-go (Go)': (bootstrap) => {
-    const go = tool('go')
-    return go && spawned('franz-go (Go)', go.version, go.path, [bootstrap])
-  },
+  'franz-go (Go)': go('franz-go (Go)', 'go'),
+  'kafka-go (Go)': go('kafka-go (Go)', 'kafkaGo'),
+  'sarama (Go)': go('sarama (Go)', 'sarama'),
   Java: (bootstrap) => {
     const java = tool('java')
     return (
       java && spawned('Java', java.version, java.path, [...javaArgs(java), 'Driver', bootstrap])
     )
   },
+}
+
+function go(client: ClientName, name: ToolName): Starter {
+  return (bootstrap) => {
+    const found = tool(name)
+    return found && spawned(client, found.version, found.path, [bootstrap])
+  }
 }
 
 function python(client: ClientName, name: ToolName, script: string): Starter {

@@ -3,6 +3,11 @@
  * test is skipped; a client that has no call for a feature says so itself (`Unsupported`).
  */
 export const clientLimits: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'kafka-go (Go)': {
+    headers: 'it reads an empty header value as null',
+    'empty keys and values': 'it reads empty bytes as null',
+    'log append time': 'it tells the time that the producer set, not the broker',
+  },
   '@platformatic/kafka': {
     'log append time': 'it tells the time that the producer set, not the broker',
   },

@@ -48,6 +48,8 @@ export type ClientName =
   | 'kafka-python'
   | 'aiokafka'
   | 'franz-go (Go)'
+  | 'kafka-go (Go)'
+  | 'sarama (Go)'
   | 'Java'
 
 /** Turns the two special answers into errors. */

@@ -10,11 +10,11 @@ export type Tool = {
   /** All that the program says of itself. */
   readonly about?: string
   readonly classpath?: string
-  /** Where a JavaScript client is installed. */
+  /** Where a JavaScript client is installed, or where a Go client's tests run. */
   readonly folder?: string
   /** The version of librdkafka in a client. */
   readonly librdkafka?: string
-  /** Folder of librdkafka's own tests. */
+  /** Folder of librdkafka's own tests, or the program of a Go client's. */
   readonly suite?: string
   /** The program that runs node-rdkafka's e2e tests. */
   readonly mocha?: string
@@ -30,6 +30,8 @@ export type ToolName =
   | 'confluentJavascript'
   | 'nodeRdkafka'
   | 'go'
+  | 'kafkaGo'
+  | 'sarama'
   | 'java'
   | 'consul'
 
