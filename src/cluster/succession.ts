@@ -93,7 +93,8 @@ export class Succession {
   goneBefore(controllerEpoch: number): number | undefined {
     const lost = this.#lostController
     this.#lostController = undefined
-    if (!lost || lost.controllerEpoch >= controllerEpoch) return undefined
+    // Somebody may have led in between, and have had the lost one back: only the successor itself knows better.
+    if (lost?.controllerEpoch !== controllerEpoch - 1) return undefined
     const recentMs = RECENT_SESSIONS * this.#options.config['broker.session.timeout.ms']
     return this.#nowMs() - lost.atMs <= recentMs ? lost.controllerId : undefined
   }
