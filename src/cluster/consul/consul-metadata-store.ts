@@ -57,6 +57,7 @@ const CONTROLLER = 'controller'
 const READ_ATTEMPTS = 5
 const WATCH_WAIT_MS = 3_000
 const CLEANUP_DELAY_MS = 30_000
+const DIAL_TIMEOUT_MS = 500
 /** Appends under way have this long to end when the store closes. */
 const CLOSE_GRACE_MS = 2_000
 
@@ -260,15 +261,42 @@ export class ConsulMetadataStore implements MetadataStore {
     })
   }
 
-  /** A former run of this broker that still holds the lead is gone: nobody has to wait until its session ends. */
+  /**
+   * A former run of this broker that still holds the lead is gone: nobody has to wait until its session ends. Unless it
+   * answers elsewhere: then somebody gave two brokers one id.
+   *
+   * @throws LMQ_BROKER_REFUSED
+   */
   async join(member: StoreMember): Promise<Membership> {
     this.#checkOpen()
-    const membership = await this.#members.join(member)
+    const { brokerId, incarnationId, address } = member
     const { holder, epoch } = await this.locks.look(CONTROLLER)
-    const isFormerRun =
-      holder?.brokerId === member.brokerId && holder.incarnationId !== member.incarnationId
-    if (isFormerRun) await this.depose(epoch)
+    const isFormer = holder?.brokerId === brokerId && holder.incarnationId !== incarnationId
+    if (isFormer) {
+      const other = (await this.#members.all()).find((each) => each.brokerId === brokerId)
+      const isKnown = other?.incarnationId === holder.incarnationId && other.address !== address
+      if (isKnown && (await this.#answers(other.address))) {
+        const reason = `a broker with this node.id runs at ${other.address}`
+        throw new LmqError('LMQ_BROKER_REFUSED', { brokerId, reason })
+      }
+    }
+    const membership = await this.#members.join(member)
+    if (isFormer) await this.depose(epoch)
     return membership
+  }
+
+  /** Whether somebody listens there. */
+  async #answers(address: string): Promise<boolean> {
+    const colon = address.lastIndexOf(':')
+    const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
+    try {
+      const there = { host, port: Number(address.slice(colon + 1)) }
+      const socket = await this.#io.net.connect(there, DIAL_TIMEOUT_MS)
+      socket.destroy()
+      return true
+    } catch {
+      return false
+    }
   }
 
   async members(): Promise<readonly StoreMember[]> {
