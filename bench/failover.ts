@@ -33,7 +33,6 @@ export async function failoverTable(
   loadBefore: number,
 ): Promise<string> {
   process.env['LMQ_PROGRAM'] ??= join(repositoryFolder, 'dist/bin/lmq.js')
-  process.env['TAP_TIMEOUT'] = '0'
   if (!existsSync(process.env['LMQ_PROGRAM'])) {
     throw new MissingTool('dist/ is missing: run npm run build first')
   }

@@ -8,7 +8,7 @@ import { listOffsets, OffsetSpec } from '../../src/client/offsets.ts'
 import { createNodeIo } from '../../src/io/node-io.ts'
 import { findCoordinator } from '../../src/protocol/apis/10-find-coordinator.ts'
 import { startTestBroker, type TestBroker } from '../compat/harness/broker.ts'
-import { until } from '../compat/harness/context.ts'
+import { until } from '../compat/harness/waiting.ts'
 import { type ConsulServers, startConsul } from './consul-servers.ts'
 
 /** Generous: two busy cores start three JVM-less brokers in a second, and thirty times slower on a bad day. */

@@ -1,7 +1,7 @@
 // How long clients notice a fault: the longest time between two acknowledgements of an unmodified idempotent librdkafka
 // producer with acks=all that sends one record each 10 ms. For the tests, which only hold it below generous ceilings, and
 // for the benchmarks.
-import { uniqueName } from '../compat/harness/context.ts'
+import { uniqueName } from '../compat/harness/waiting.ts'
 import type { ClusterProcesses } from './cluster-processes.ts'
 import { pause } from './faults.ts'
 import { Histories, longestGapMs } from './histories.ts'
@@ -12,7 +12,7 @@ export const failovers = {
   both: 'kill -9 of a broker that is both',
   stop: 'graceful stop of the leader',
   'stop-both': 'graceful stop of a broker that is both',
-  hang: 'SIGSTOP of the leader, client with request.timeout.ms=1000',
+  hang: 'SIGSTOP of the leader, client with request.timeout.ms=500',
   'consul-follower': 'kill -9 of a Consul server that follows',
   'consul-leader': 'kill -9 of the leader of Consul',
 } as const
@@ -31,7 +31,7 @@ export type FailoverOutcome = {
 const settleMs = 3_000
 const watchMs = 5_000
 /** librdkafka gives up a request to a broker that hangs after 60 s, and nobody else can tell it earlier. */
-const impatient = { 'socket.timeout.ms': 1_000, 'request.timeout.ms': 1_000 }
+const impatient = { 'socket.timeout.ms': 500, 'request.timeout.ms': 500 }
 
 /**
  * Makes one fault under the eyes of one producer, and mends it.

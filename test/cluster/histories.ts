@@ -10,8 +10,8 @@ import {
   type Verdict,
 } from '../checker/history-checker.ts'
 import { startDriver } from '../compat/harness/client-drivers.ts'
-import { until } from '../compat/harness/context.ts'
 import type { ClientName, Driver } from '../compat/harness/driver.ts'
+import { until } from '../compat/harness/waiting.ts'
 
 export type Role = 'produce' | 'assign' | 'group'
 

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { basename } from 'node:path'
 import t, { type Test } from 'tap'
 import { startTestBroker, type TestBroker } from './broker.ts'
@@ -6,6 +5,9 @@ import { startDriver } from './client-drivers.ts'
 import { clientLimits } from './client-limits.ts'
 import { type ClientName, type Driver, Unsupported } from './driver.ts'
 import { MatrixNotes } from './matrix.ts'
+import { uniqueName } from './waiting.ts'
+
+export { uniqueName, until } from './waiting.ts'
 
 /** What a suite of checks needs: one client against one broker. */
 export type Context = {
@@ -59,27 +61,5 @@ export function featureOf(notes: MatrixNotes) {
         else t.error(error)
       }
     })
-  }
-}
-
-export const uniqueName = () => `t-${randomUUID().slice(0, 13)}`
-
-const pollMs = 50
-
-/** Waits until a check holds. @throws with the last value when it does not within the time, which is generous */
-export async function until<T>(
-  what: string,
-  read: () => Promise<T>,
-  holds: (value: T) => boolean,
-  patienceMs = 60_000,
-): Promise<T> {
-  const deadline = Date.now() + patienceMs
-  for (;;) {
-    const value = await read()
-    if (holds(value)) return value
-    if (Date.now() > deadline) {
-      throw new Error(`${what}: not within ${patienceMs} ms, last ${JSON.stringify(value)}`)
-    }
-    await new Promise((resolve) => setTimeout(resolve, pollMs))
   }
 }
