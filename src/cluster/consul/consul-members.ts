@@ -1,6 +1,7 @@
+import { LmqError } from '../../base/errors.ts'
 import type { Membership, StoreMember } from '../metadata-store.ts'
 import { type ConsulKeys, decodeValue, encodeValue } from './consul-keys.ts'
-import type { ConsulPort } from './consul-port.ts'
+import { ConsulFailure, type ConsulPort } from './consul-port.ts'
 import type { Pauses } from './pauses.ts'
 import { retrying, storeCall } from './store-call.ts'
 
@@ -36,12 +37,7 @@ export class ConsulMembers {
 
   /** Consul was away and may have lost what was in it. */
   refresh(): void {
-    for (const member of this.#joined) {
-      void this.#isThere(member).then(
-        (isThere) => (isThere ? undefined : this.#write(member)),
-        () => undefined,
-      )
-    }
+    for (const member of this.#joined) void this.#rewrite(member)
   }
 
   async close(): Promise<void> {
@@ -54,6 +50,16 @@ export class ConsulMembers {
     const value = encodeValue({ brokerId, incarnationId, address })
     const set = { verb: 'set', key, value } as const
     await retrying(this.#pauses, ATTEMPTS, () => this.#port.transaction([set]))
+  }
+
+  /** Never rejects: a Consul that went away again is asked once more when it is back. */
+  async #rewrite(member: StoreMember): Promise<void> {
+    try {
+      if (await this.#isThere(member)) return
+      if (this.#joined.has(member)) await this.#write(member)
+    } catch (error) {
+      if (!(error instanceof LmqError || error instanceof ConsulFailure)) throw error
+    }
   }
 
   async #isThere(member: StoreMember): Promise<boolean> {
