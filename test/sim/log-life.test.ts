@@ -190,6 +190,7 @@ simulate(
 
 simulate('an idempotent producer that repeats writes nothing twice', async (world, t) => {
   const { random, io } = world
+  const put = (log: PartitionLog, batch: Buffer) => append(log, batch, { nowMs: io.wall.nowMs() })
   const all: StoredRecord[] = []
   let sequence = 0
   let lastBatches: { batch: () => Buffer; baseOffset: number; round: number }[] = []
@@ -201,7 +202,7 @@ simulate('an idempotent producer that repeats writes nothing twice', async (worl
       const repeated = random.chance(0.4) ? lastBatches.at(-1 - random.int(5)) : undefined
       // As in Kafka only its last batch outlives a restart in the snapshot; the replay may know more.
       if (repeated && (repeated.round === round || repeated === lastBatches.at(-1))) {
-        const { errorCode, baseOffset, duplicate } = await append(log, repeated.batch())
+        const { errorCode, baseOffset, duplicate } = await put(log, repeated.batch())
         t.same([errorCode, baseOffset, duplicate], [ErrorCode.NONE, repeated.baseOffset, true])
         continue
       }
@@ -215,7 +216,7 @@ simulate('an idempotent producer that repeats writes nothing twice', async (worl
           Array.from({ length: count }, (_, at) => record('k', `v${from + at}`, nowMs)),
           { producerId: 9, producerEpoch: 1, baseSequence: from },
         )
-      const { errorCode, baseOffset } = await append(log, batch())
+      const { errorCode, baseOffset } = await put(log, batch())
       t.equal(errorCode, ErrorCode.NONE)
       for (let at = 0; at < count; at++) {
         all.push({ offset: baseOffset + at, key: 'k', value: `v${from + at}` })
@@ -223,7 +224,7 @@ simulate('an idempotent producer that repeats writes nothing twice', async (worl
       sequence += count
       lastBatches = [...lastBatches.slice(-4), { batch, baseOffset, round }]
       const skipped = { producerId: 9, producerEpoch: 1, baseSequence: sequence + 1 }
-      const wrong = await append(log, batchOf(io, [record('k', 'never')], skipped))
+      const wrong = await put(log, batchOf(io, [record('k', 'never', io.wall.nowMs())], skipped))
       t.equal(wrong.errorCode, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER)
     }
     t.same(await readAll(log), all)
