@@ -14,7 +14,7 @@ export type DeparturesOptions = {
 }
 
 /** A controller that died with the broker has been replaced by then; a client that waited longer would rather be told. */
-export const HOLD_MS = 500
+export const HOLD_MS = 1_000
 const DIAL_TIMEOUT_MS = 250
 
 type Departure = { readonly brokerEpoch: number; readonly timer: Timer }
