@@ -222,6 +222,7 @@ export class SimCluster {
     this.#end(id)
     this.host(id).kill()
     this.tell(`broker ${id} has stopped`)
+    if (this.#wanted.has(id)) this.start(id)
   }
 
   /** Everything gets through, everybody runs. */

@@ -336,7 +336,7 @@ export class SimConsul {
 }
 
 /** One process's connection. */
-class SimConsulPort implements ConsulPort {
+export class SimConsulPort implements ConsulPort {
   readonly #consul: SimConsul
   readonly #host: string
   readonly #gate: Gate

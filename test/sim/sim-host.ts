@@ -76,7 +76,7 @@ export class SimProcess {
   /** Whose turn it is. */
   static current: SimProcess | undefined
   readonly host: SimHost
-  readonly io: Io
+  readonly #io: Io
   readonly #scheduler: SimScheduler
   readonly #port: SimNetPort
   #isAlive = true
@@ -91,7 +91,7 @@ export class SimProcess {
     const kept = new WeakSet<object>()
     let aheadMs = host.clockOffsetMs
     const { wall, monotonic } = scheduler
-    this.io = {
+    this.#io = {
       monotonic,
       wall: { nowMs: () => wall.nowMs() + host.clockOffsetMs },
       brokerClock: {
@@ -116,6 +116,10 @@ export class SimProcess {
       },
       crc32c,
     }
+  }
+
+  get io(): Io {
+    return this.#io
   }
 
   get isAlive(): boolean {

@@ -19,9 +19,10 @@ export type NemesisOptions = {
 /** All must be well again within this time after everything was healed. */
 const RECOVERY_MS = 90_000
 
-type Fault = 'kill' | 'blink' | 'power' | 'hang' | 'stop' | 'cut' | 'cut from' | 'cut to' | 'clog'
+type Fault = 'kill' | 'lag' | 'blink' | 'power' | 'hang' | 'stop' | Disturbance
+type Disturbance = 'cut' | 'cut from' | 'cut to' | 'clog'
 const FAULTS: readonly Fault[] = [
-  ...(['kill', 'kill', 'blink', 'power', 'hang', 'stop'] as const),
+  ...(['kill', 'lag', 'lag', 'lag', 'blink', 'power', 'hang', 'stop'] as const),
   ...(['cut', 'cut from', 'cut to', 'clog'] as const),
 ]
 
@@ -41,7 +42,8 @@ export class Nemesis {
     const { rounds, profile, withConsul } = this.#options
     for (let round = 0; round < rounds; round++) {
       const random = this.#random
-      await this.#cluster.wait(random.int(3_000))
+      // What only just seems well is hit at once.
+      await this.#cluster.wait(random.chance(0.5) ? random.int(100) : random.int(3_000))
       if (withConsul && random.chance(0.6)) this.#troubleConsul()
       const others = profile === 'single' ? 1 : 1 + random.int(2)
       const first = this.#victim()
@@ -97,6 +99,12 @@ export class Nemesis {
       case 'kill':
         cluster.kill(id)
         break
+      case 'lag':
+        // Shorter than what puts a follower out of the ISR.
+        this.#disturb(id, 'clog')
+        await cluster.wait(random.int(1_500))
+        cluster.kill(id)
+        break
       case 'blink':
         cluster.kill(id)
         await cluster.wait(random.int(200))
@@ -117,7 +125,7 @@ export class Nemesis {
     await cluster.wait(lastsMs)
   }
 
-  #disturb(id: number, fault: 'cut' | 'cut from' | 'cut to' | 'clog'): void {
+  #disturb(id: number, fault: Disturbance): void {
     const { net, brokerIds, consul } = this.#cluster
     const random = this.#random
     const host = nameOf(id)

@@ -42,6 +42,10 @@ function watch<Part extends { start(): unknown }>(
   }
 }
 
+/** Of the broker that this process is. */
+export const partitionsOf = (process: SimProcess | undefined): Partitions | undefined =>
+  process && byProcess.get(process)?.partitions
+
 watch(MetadataTail, 'tail')
 watch(Partitions, 'partitions')
 watch(Controller, 'controller')
