@@ -14,7 +14,8 @@ const readme = join(root, 'README.md')
 /** Columns, in this order, then those that are not named here; clients that the run did not have are named below the table. */
 const order = [
   ...['kcat', 'kafkajs', '@platformatic/kafka', 'confluent-kafka-javascript', 'node-rdkafka'],
-  ...['Java', 'confluent-kafka (Python)', 'kafka-python', 'aiokafka', 'franz-go (Go)'],
+  ...['Java', 'confluent-kafka (Python)', 'kafka-python', 'aiokafka'],
+  ...['franz-go (Go)', 'kafka-go (Go)', 'sarama (Go)'],
 ]
 const toolsRow = 'Kafka tools (Java)'
 const marks = { yes: '✓', no: '✗', none: '–' }
