@@ -198,7 +198,10 @@ export class Leadership {
 
   #epochOf(brokerId: number): number {
     if (brokerId === this.#brokerId) return this.#peers.brokerEpoch(brokerId)
-    return this.#replicas.get(brokerId)?.brokerEpoch ?? -1
+    const fetched = this.#replicas.get(brokerId)?.brokerEpoch ?? -1
+    // A member whose process is a new one and did not fetch yet: the controller left it in, and answers for it.
+    const isReturned = fetched !== this.#peers.brokerEpoch(brokerId)
+    return isReturned && this.#log.isr.includes(brokerId) ? -1 : fetched
   }
 
   #view(): LeaderView {
