@@ -44,6 +44,8 @@ export type BrokerWatchOptions = {
   readonly peers: Pick<Peers, 'dial'>
   /** The former controller, where the brokers have just found out together that it is gone. */
   readonly goneBefore?: (controllerEpoch: number) => number | undefined
+  /** A broker's heartbeats came over a connection that is closed now. */
+  readonly onEnded?: (brokerId: number) => void
   readonly config: BrokerConfig
   readonly logger: Logger
 }
@@ -215,6 +217,7 @@ export class BrokerWatch {
       if (this.#lines.get(brokerId) !== line) return
       this.#lines.delete(brokerId)
       void this.#dial(brokerId, brokerEpoch)
+      if (!this.#closed) this.#options.onEnded?.(brokerId)
     })
   }
 

@@ -54,10 +54,14 @@ export class Departures {
     }
   }
 
-  /** Resolves when the metadata names nobody that is known to be gone, `HOLD_MS` later at most; undefined: it is so now. */
-  settled(): Promise<void> | undefined {
-    if (this.#pending.size === 0) return undefined
-    return new Promise((resolve) => this.#waiters.push(resolve))
+  /**
+   * Resolves when the metadata names nobody that is known to be gone, `HOLD_MS` later at most. It never resolves in the
+   * same turn: who asks has often seen the end of its own connection just before the end of ours is looked at.
+   */
+  async settled(): Promise<void> {
+    await new Promise<void>((resolve) => this.#options.io.timers.schedule(0, resolve))
+    if (this.#pending.size === 0) return
+    await new Promise<void>((resolve) => this.#waiters.push(resolve))
   }
 
   /** Nobody waits any longer. */

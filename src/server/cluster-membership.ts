@@ -122,7 +122,8 @@ export class ClusterMembership implements ClusterPort {
       local: (api, request) => this.#serveOwn(api, request),
     })
     const goneBefore = (epoch: number) => this.#succession.goneBefore(epoch)
-    const watching = { io, brokerId, image, controller, peers, goneBefore, config, logger }
+    const onEnded = (id: number) => this.departures.noteBroken(id)
+    const watching = { io, brokerId, image, controller, peers, goneBefore, onEnded, config, logger }
     this.#watch = new BrokerWatch(watching)
     this.#succession = new Succession({
       io,

@@ -31,10 +31,10 @@ export const metadataHandler = defineHandler({
   requires: 'DESCRIBE topic:topics[]; CREATE topic or cluster to create',
   serve: (request, context) => {
     // Nobody is sent back to a broker that has just died.
-    const settled = context.services.cluster?.departures.settled()
-    return settled === undefined
+    const departures = context.services.cluster?.departures
+    return departures === undefined
       ? serve(request, context)
-      : settled.then(() => serve(request, context))
+      : departures.settled().then(() => serve(request, context))
   },
   refuse: refused,
 })
