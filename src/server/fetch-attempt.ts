@@ -173,7 +173,9 @@ export class FetchAttempt {
 
   #decide(): void {
     const wanted = Math.min(this.#limits.minBytes, this.#room)
-    if (this.#mustAnswer || this.#recordBytes >= wanted) {
+    // The end may have come while the disk was read: nobody would tell of it again.
+    const mustAnswer = this.#mustAnswer || this.#context.connection.closed
+    if (mustAnswer || this.#recordBytes >= wanted) {
       this.#finish()
       return
     }
