@@ -16,11 +16,16 @@ import { whyMissing } from '../compat/harness/tools.ts'
 import { startConsul } from './consul-servers.ts'
 
 t.setTimeout(300_000)
-const main = fileURLToPath(new URL('../../bin/lmq.ts', import.meta.url))
+/** Compiled tests run the compiled program, sources the sources. */
+const isSource = import.meta.url.endsWith('.ts')
+const main = fileURLToPath(
+  new URL(isSource ? '../../bin/lmq.ts' : '../../bin/lmq.js', import.meta.url),
+)
+const loader = isSource ? ['--import', 'tsx'] : []
 const consul = await startConsul()
 
 async function lmq(...args: string[]) {
-  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args])
+  const child = spawn(process.execPath, [...loader, main, ...args])
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk) => (stdout += chunk))

@@ -9,7 +9,7 @@ import { repositoryRoot } from '../tools/repository-root.ts'
 const text = readFileSync(join(repositoryRoot(import.meta.url), 'docker-compose.yml'), 'utf8')
 
 function settingsIn(part: string): Record<string, string> {
-  const lines = part.matchAll(/^ +((?:KAFKA|LMQ)_[A-Z_]+): '?([^'\n]+)'?$/gm)
+  const lines = part.matchAll(/^ +((?:KAFKA|LMQ)_[A-Z_]+): "?([^"\n]+)"?$/gm)
   return Object.fromEntries([...lines].map(([, name = '', value = '']) => [name, value]))
 }
 
@@ -35,7 +35,7 @@ t.test('each broker can start with what the file says', async (t) => {
     const outer = listeners.find(({ name }) => name === 'EXTERNAL')
     t.equal(inner?.advertisedHost, `broker-${id}`)
     t.match(part, `hostname: broker-${id}`)
-    t.match(part, `'${outer?.port}:${outer?.port}'`)
+    t.match(part, `"${outer?.port}:${outer?.port}"`)
     t.equal(outer?.advertisedPort, outer?.port)
     ports.add(outer?.port ?? 0)
   }
