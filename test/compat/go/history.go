@@ -182,7 +182,7 @@ func (h *history) read(running context.Context) {
 		fetches := h.client.PollRecords(waiting, 1000)
 		cancel()
 		for _, failure := range fetches.Errors() {
-			if !errors.Is(failure.Err, context.DeadlineExceeded) && !errors.Is(failure.Err, context.Canceled) {
+			if !isPassing(failure.Err) {
 				h.fail(failure.Err)
 			}
 		}
@@ -208,6 +208,12 @@ func (h *history) read(running context.Context) {
 	if h.c.Role == "group" {
 		h.commit()
 	}
+}
+
+// isPassing says whether a poll's error is the end of its own wait, or a coordinator that is away: the client joins again.
+func isPassing(err error) bool {
+	var session *kgo.ErrGroupSession
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &session)
 }
 
 // turn notes what a member gained or lost; what it has not committed of it is another one's to read again.
