@@ -129,7 +129,7 @@ async function lostBoth(t: Test, cluster: ClusterProcesses, driver: Driver) {
   const victim = await cluster.controller()
   const states = await cluster.partitions(name)
   const whole = states.filter(({ replicas }) => !replicas.includes(victim))
-  t.equal(whole.length, 1, 'a partition that the broker has no part in')
+  t.ok(whole.length > 0, 'a partition that the broker has no part in')
   const places = whole.map(({ partition }) => partition)
   await Promise.all([0, 1, 2].map((at) => consul.kill(at)))
   await cluster.kill(victim)

