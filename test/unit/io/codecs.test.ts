@@ -43,22 +43,30 @@ t.test('no codec holds up the event loop', async (t) => {
   const thrown = nodeCodecs.decompress(Codec.zstd, bomb, 64 << 20)
   let turns = 0
   let isOver = false
+  let longestMs = 0
+  let lastMs = performance.now()
   const count = () => {
     turns++
+    longestMs = Math.max(longestMs, performance.now() - lastMs)
+    lastMs = performance.now()
     if (!isOver) setImmediate(count)
   }
   setImmediate(count)
   await t.rejects(thrown, { code: 'LMQ_CODEC_TOO_LARGE' })
   t.ok(turns >= 8, `others had ${turns} turns while the bomb was opened up to the bound`)
 
+  // Some codecs work in another thread, or are through before anybody could wait: what counts is the longest wait.
   const large = Buffer.alloc(24 << 20, text)
   for (const codec of ids) {
-    turns = 0
+    longestMs = 0
     const packed = await nodeCodecs.compress(codec, large)
-    t.ok(turns > 2, `codec ${codec}: ${turns} turns while 24 MiB were packed`)
-    turns = 0
+    t.ok(
+      longestMs < 1_000,
+      `codec ${codec}: others waited ${longestMs} ms while 24 MiB were packed`,
+    )
+    longestMs = 0
     const opened = await nodeCodecs.decompress(codec, packed, large.length)
-    t.ok(turns > 2, `codec ${codec}: ${turns} turns while they were opened`)
+    t.ok(longestMs < 1_000, `codec ${codec}: others waited ${longestMs} ms while they were opened`)
     t.ok(opened.equals(large))
   }
   isOver = true
