@@ -14,7 +14,7 @@ import { Controller } from './cluster/controller.ts'
 import { EmbeddedMetadataStore } from './cluster/embedded-metadata-store.ts'
 import type { MetadataDelta } from './cluster/metadata-delta.ts'
 import { type MetadataImage, ResourceType } from './cluster/metadata-image.ts'
-import type { MetadataStore } from './cluster/metadata-store.ts'
+import { METADATA_FOLDER, type MetadataStore } from './cluster/metadata-store.ts'
 import { MetadataTail } from './cluster/metadata-tail.ts'
 import { Partitions } from './cluster/partitions.ts'
 import { addressText, type ListenersPlan } from './config/listeners.ts'
@@ -75,8 +75,6 @@ export type OpenListener = { readonly name: string; readonly host: string; reado
 
 /** Levels that a new cluster begins with; see `supportedFeatures` in cluster/feature-commands.ts. */
 const initialFeatures: ReadonlyMap<string, number> = new Map([['metadata.version', 30]])
-/** In the first data folder. */
-const METADATA_FOLDER = 'lmq-metadata'
 /** Brokers of one cluster that somebody starts register within this time. */
 const SETTLING_MS = 10_000
 /** Requests at work when the broker stops have this long to be answered. */

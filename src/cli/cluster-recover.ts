@@ -1,9 +1,11 @@
 /** `lmq cluster recover`: gives Consul back what a stopped broker knows, after it was emptied or set back. */
+
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from '../base/logger.ts'
 import { ConsulConnection } from '../cluster/consul/consul-connection.ts'
 import type { CopyComparison } from '../cluster/consul/consul-recovery.ts'
+import { METADATA_FOLDER } from '../cluster/metadata-store.ts'
 import { loadStartOptions } from '../config/start-options.ts'
 import type { Io } from '../io/io.ts'
 import { nodeHost } from '../io/node-host.ts'
@@ -24,9 +26,6 @@ export type RecoverFlags = {
   readonly force?: boolean
   readonly json?: boolean
 }
-
-/** In the first data folder. */
-const METADATA_FOLDER = 'lmq-metadata'
 
 const texts: Readonly<Record<CopyComparison['copyIs'], string>> = {
   same: 'Consul has exactly this: there is nothing to recover',

@@ -17,6 +17,7 @@ import type {
   StoreSnapshot,
   Watch,
 } from './metadata-store.ts'
+import { readStored } from './stored-entries.ts'
 
 export type EmbeddedStoreOptions = {
   readonly io: Io
@@ -142,19 +143,7 @@ export class EmbeddedMetadataStore implements MetadataStore {
   }
 
   async read(fromIndex: number, maxBytes: number): Promise<StoreRead> {
-    const first = this.#snapshot ? this.#snapshot.index + 1 : 0
-    const behind = fromIndex < first
-    const start = behind ? 0 : fromIndex - first
-    let bytes = 0
-    let end = start
-    for (; end < this.#entries.length; end++) {
-      bytes += (this.#entries[end] as StoreEntry).payload.length
-      if (bytes > maxBytes && end > start) break
-    }
-    return {
-      snapshot: behind ? this.#snapshot : undefined,
-      entries: this.#entries.slice(start, end),
-    }
+    return readStored(this.#snapshot, this.#entries, fromIndex, maxBytes)
   }
 
   watch(listener: () => void): Watch {

@@ -5,10 +5,8 @@ import type { Io } from '../io/io.ts'
 import { EmbeddedMetadataStore } from './embedded-metadata-store.ts'
 import type { MetadataImage } from './metadata-image.ts'
 import { encodeRecords, type MetadataRecord } from './metadata-records.ts'
+import { METADATA_FOLDER } from './metadata-store.ts'
 import { MetadataTail } from './metadata-tail.ts'
-
-/** In the first data folder. */
-const METADATA_FOLDER = 'lmq-metadata'
 
 /** A broker's data folder while no broker has it: locked, with its metadata log open. */
 export class ImportTarget {

@@ -4,6 +4,7 @@ import type { Io } from '../io/io.ts'
 import { MetadataFiles, type RecoveredLog } from './metadata-files.ts'
 import { encodeFrame, FrameKind } from './metadata-frame.ts'
 import type { StoreEntry, StoreRead, StoreSnapshot } from './metadata-store.ts'
+import { readStored } from './stored-entries.ts'
 
 /**
  * A broker's own copy of a metadata log that lives elsewhere: in memory for its readers, and in the embedded store's
@@ -139,19 +140,7 @@ export class MetadataMirror {
 
   /** As `MetadataStore.read`, of what is here. */
   read(fromIndex: number, maxBytes: number): StoreRead {
-    const first = this.#snapshot ? this.#snapshot.index + 1 : 0
-    const behind = fromIndex < first
-    const start = behind ? 0 : fromIndex - first
-    let bytes = 0
-    let end = start
-    for (; end < this.#entries.length; end++) {
-      bytes += (this.#entries[end] as StoreEntry).payload.length
-      if (bytes > maxBytes && end > start) break
-    }
-    return {
-      snapshot: behind ? this.#snapshot : undefined,
-      entries: this.#entries.slice(start, end),
-    }
+    return readStored(this.#snapshot, this.#entries, fromIndex, maxBytes)
   }
 
   /** Resolves when the files hold what is here, or cannot be written any more. */

@@ -140,3 +140,6 @@ export type BrokerFacts = {
   }[]
   readonly httpAddress: string | undefined
 }
+
+/** Where a broker keeps the metadata log, or its copy: in the first data folder. */
+export const METADATA_FOLDER = 'lmq-metadata'
