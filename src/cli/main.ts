@@ -2,6 +2,7 @@
  * Decides what to load: starting a broker must not pay for the command-line library and the client, and the tools need
  * no broker. Nothing else is decided here.
  */
+import { commandFirst } from './command-words.ts'
 import { exitCodes } from './exit-codes.ts'
 
 const helpFlags = new Set(['-h', '--help', '-V', '--version', 'help'])
@@ -14,8 +15,9 @@ function startArguments(argv: readonly string[]): readonly string[] | undefined 
   return first === 'start' ? argv.slice(1) : undefined
 }
 
-/** Runs the program. @param argv without the program's own name */
-export async function main(argv: readonly string[]): Promise<void> {
+/** Runs the program. @param words without the program's own name */
+export async function main(words: readonly string[]): Promise<void> {
+  const argv = commandFirst(words)
   const start = startArguments(argv)
   // A reader such as `head` may close its end of the pipe: what is left to write is not wanted.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

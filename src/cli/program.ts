@@ -1,6 +1,7 @@
 /** The command line of everything but starting a broker. */
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../base/version.ts'
+import { type CommandName, toolFlagsWithValue } from './command-words.ts'
 import { exitCodes } from './exit-codes.ts'
 import { type StartFlag, startFlags } from './start-flags.ts'
 
@@ -13,7 +14,7 @@ const tools = {
   consume: async () => (await import('./consume-command.ts')).consumeCommand(),
   cluster: async () => (await import('./cluster-command.ts')).clusterCommand(),
   import: async () => (await import('./import-command.ts')).importCommand(),
-} as const
+} as const satisfies Record<CommandName, () => Promise<Command>>
 
 /** What a group of commands does when none is named. */
 const usualCommands: Readonly<Record<string, string>> = {
@@ -21,7 +22,6 @@ const usualCommands: Readonly<Record<string, string>> = {
   groups: 'list',
   cluster: 'describe',
 }
-const flagsWithValue = new Set(['-b', '--bootstrap', '--timeout'])
 
 /** `lmq topics -b host` means `lmq topics list -b host`. A word that is no command stays, and is refused. */
 function withUsualCommand(argv: readonly string[], asked: string | undefined): readonly string[] {
@@ -30,7 +30,7 @@ function withUsualCommand(argv: readonly string[], asked: string | undefined): r
   if (usual === undefined || asked === undefined || wantsHelp) return argv
   const after = argv.indexOf(asked) + 1
   const names = argv.slice(after).some((word, at, rest) => {
-    return !word.startsWith('-') && !flagsWithValue.has(rest[at - 1] ?? '')
+    return !word.startsWith('-') && !toolFlagsWithValue.has(rest[at - 1] ?? '')
   })
   return names ? argv : [...argv.slice(0, after), usual, ...argv.slice(after)]
 }
