@@ -1,4 +1,6 @@
 #!/usr/bin/env node
-import { main } from '../src/cli/main.ts'
+import { keepCompiledCode } from '../src/cli/compiled-code.ts'
 
+keepCompiledCode()
+const { main } = await import('../src/cli/main.ts')
 await main(process.argv.slice(2))

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import nodeModule from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -141,6 +142,20 @@ t.test('help and version', async (t) => {
   t.match(help, { code: 0, out: /produce .*consume .*Exit codes/s })
   t.match(version, { code: 0, out: /^\d+\.\d+\.\d+/ })
   t.match(start, { code: 0, out: /--ephemeral/ })
+})
+
+t.test('compiled code is kept for the next start, where Node can', async (t) => {
+  const folder = await folderOf(t)
+  const env = { XDG_CACHE_HOME: folder, NODE_COMPILE_CACHE: '', NODE_DISABLE_COMPILE_CACHE: '' }
+  const kept = join(folder, 'lmq', 'compiled-code')
+  t.match(await call('--version', { env: { ...env, NODE_DISABLE_COMPILE_CACHE: '1' } }), {
+    code: 0,
+  })
+  t.notOk(existsSync(kept), 'not where it is switched off')
+  t.match(await call('--version', { env }), { code: 0 })
+  t.equal(existsSync(kept), 'enableCompileCache' in nodeModule)
+  const unwritable = { ...env, XDG_CACHE_HOME: '/dev/null' }
+  t.match(await call('--version', { env: unwritable }), { code: 0, err: '' })
 })
 
 t.test('nobody there', async (t) => {
