@@ -16,10 +16,10 @@ import { UsageError } from './error-sentence.ts'
  */
 export async function brokersInConsul(addresses: string, patienceMs: number): Promise<string> {
   const texts: Record<string, string> = {
-    'lmq.consul.address': addresses,
+    'lmq.bootstrap.consul': addresses,
     'lmq.consul.start.timeout.ms': String(Math.max(1_000, patienceMs)),
   }
-  const own = Object.keys(texts)
+  const own = [...Object.keys(texts), 'lmq.consul.address']
   for (const { name, value } of settingsOfEnvironment(process.env).settings) {
     if (name.startsWith('lmq.consul.') && !own.includes(name)) texts[name] = value
   }
@@ -31,7 +31,7 @@ export async function brokersInConsul(addresses: string, patienceMs: number): Pr
   }
   const connection = await ConsulConnection.open({
     io: createNodeIo(),
-    config,
+    config: { ...config, 'lmq.consul.address': config['lmq.bootstrap.consul'] },
     logger: silentLogger,
   })
   try {

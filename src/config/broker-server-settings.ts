@@ -321,7 +321,6 @@ export const serverSettings = {
   'unclean.leader.election.enable': bool({
     default: false,
     update: 'cluster-wide',
-    used: false,
     about: 'Whether a replica outside the in-sync set may lead, for topics that do not say.',
   }),
 } as const

@@ -29,8 +29,8 @@ export const consulSettings = {
   'lmq.bootstrap.consul': list({
     default: [],
     check: checkAddresses,
-    used: false,
-    about: 'Addresses of Consul agents that lmq commands ask for the brokers.',
+    about:
+      'Addresses of Consul agents that lmq commands ask for the brokers, as --bootstrap-consul or in the variable LMQ_BOOTSTRAP_CONSUL.',
   }),
   'lmq.consul.address': list({
     default: [],

@@ -236,7 +236,6 @@ export const topicSettings = defineConfig({
   'unclean.leader.election.enable': bool({
     default: false,
     synonyms: ['unclean.leader.election.enable'],
-    used: false,
     about: 'Whether a replica outside the in-sync set may lead when no other is left.',
   }),
   'internal.segment.bytes': int({

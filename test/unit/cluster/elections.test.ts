@@ -66,6 +66,26 @@ t.test('unclean elections, when somebody asks for them', async (t) => {
   t.match(machine.image.partition('a', 0), { leader: 2, isr: [2], elr: [], lastKnownElr: [] })
 })
 
+t.test('unclean elections begin when a setting allows them', async (t) => {
+  const setting = 'unclean.leader.election.enable'
+  const SET = 0
+  const DELETE = 1
+  const machine = new TestMachine(2)
+  machine.create([topic('a', on([1, 2])), topic('b', on([1, 2])), topic('c', on([1, 2]))])
+  t.equal(machine.alter(2, 'b', [setting, SET, 'false']), 'NONE')
+  machine.change(2, { fenced: true })
+  machine.change(1, { fenced: true })
+  machine.change(2, {})
+  const leaders = () => ['a', 'b', 'c'].map((name) => machine.image.partition(name, 0)?.leader)
+  t.strictSame(leaders(), [-1, -1, -1])
+  t.equal(machine.alter(2, 'c', [setting, SET, 'true']), 'NONE')
+  t.strictSame(leaders(), [-1, -1, 2], 'of one topic')
+  t.equal(machine.alter(4, '', [setting, SET, 'true']), 'NONE')
+  t.strictSame(leaders(), [2, -1, 2], 'of all that do not say')
+  t.equal(machine.alter(2, 'b', [setting, DELETE, null]), 'NONE')
+  t.strictSame(leaders(), [2, 2, 2], 'of one that says nothing any more')
+})
+
 t.test('balancing goes on in rounds', async (t) => {
   const machine = new TestMachine(2)
   machine.create([topic('a', { numPartitions: 1_500, replicationFactor: 2 })])

@@ -76,6 +76,7 @@ t.test('variables name settings as in Kafka’s image', async (t) => {
       KAFKA_LISTENER_NAME_IN___SIDE_SSL__X: '1',
       LMQ_HTTP_PORT: '0',
       LMQ_BOOTSTRAP: 'localhost:9092',
+      LMQ_BOOTSTRAP_CONSUL: 'localhost:8500',
       KAFKA_BROKER_ID: '-1',
     },
   })

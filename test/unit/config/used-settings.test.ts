@@ -9,7 +9,7 @@ import { topicSettings } from '../../../src/config/topic-config.ts'
 import { repositoryRoot } from '../../tools/repository-root.ts'
 
 const tables =
-  /(broker-[a-z]+-settings|topic-config|group-config|client-metrics-config|lmq-settings|development-defaults)\.ts$/
+  /(broker-[a-z]+-settings|topic-config|group-config|client-metrics-config|lmq-settings|consul-settings|development-defaults)\.ts$/
 
 function sources(folder: string): string {
   let text = ''
