@@ -26,10 +26,10 @@ const hints: Readonly<Record<string, string>> = {
   OFFSET_OUT_OF_RANGE: 'see where the log starts and ends with `lmq topics describe`',
   MESSAGE_TOO_LARGE: 'raise max.message.bytes of the topic, or send less at once',
   TOPIC_DELETION_DISABLED: 'the cluster does not allow it (delete.topic.enable)',
+  REQUEST_TIMED_OUT:
+    "see the broker's log and `lmq cluster status`: it may wait for Consul, or for other brokers",
   NOT_ENOUGH_REPLICAS: 'fewer replicas are in sync than min.insync.replicas wants',
 }
-
-const codesOfAvailability = new Set(['LMQ_CONNECTION_CLOSED', 'LMQ_REQUEST_TIMED_OUT'])
 
 export function sentenceOf(error: unknown): Sentence {
   if (error instanceof UsageError) return { text: error.message, exitCode: exitCodes.usage }
@@ -72,12 +72,17 @@ function reasonOf(error: LmqError): string {
 function sentenceOfLmqError(error: LmqError): Sentence {
   const { code, facts } = error
   const reason = reasonOf(error)
-  if (codesOfAvailability.has(code)) {
+  if (code === 'LMQ_CONNECTION_CLOSED') {
     const why = reason ? ` (${reason})` : ''
     const advice = 'start a broker with `lmq start`, or name another with --bootstrap host:port'
-    const what =
-      code === 'LMQ_REQUEST_TIMED_OUT' ? `no answer to ${facts['api']} from` : 'cannot reach'
-    return { text: `${what} ${facts['address']}${why}: ${advice}`, exitCode: exitCodes.unavailable }
+    const text = `cannot reach ${facts['address']}${why}: ${advice}`
+    return { text, exitCode: exitCodes.unavailable }
+  }
+  if (code === 'LMQ_REQUEST_TIMED_OUT') {
+    // Somebody took the connection: starting another broker would not help.
+    const advice = 'see its log and `lmq cluster status`, or wait longer with --timeout'
+    const text = `no answer to ${facts['api']} from ${facts['address']}, though it listens: ${advice}`
+    return { text, exitCode: exitCodes.unavailable }
   }
   if (code === 'LMQ_PROTOCOL' && facts['what'] !== undefined) {
     const text = `what answers does not speak Kafka's protocol (${facts['what']}): check --bootstrap`

@@ -17,8 +17,14 @@ const cases: [string, unknown, RegExp, number][] = [
   [
     'silence',
     new LmqError('LMQ_REQUEST_TIMED_OUT', { address: 'h:1', api: 'Metadata' }),
-    /^no answer to Metadata from h:1/,
+    /^no answer to Metadata from h:1, though it listens: see its log and `lmq cluster status`, or wait longer with --timeout$/,
     3,
+  ],
+  [
+    'a broker that is told nothing by its store',
+    new OutcomeError(7, 'topic x'),
+    /^topic x: REQUEST_TIMED_OUT: see the broker's log and `lmq cluster status`/,
+    1,
   ],
   [
     'port',
