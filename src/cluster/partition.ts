@@ -164,8 +164,10 @@ export class Partition implements LogListener {
       isThrottledReplica(list, this.partitionIndex, this.#brokerId)
     this.leaderThrottled = isThrottled(config['leader.replication.throttled.replicas'])
     this.followerThrottled = isThrottled(config['follower.replication.throttled.replicas'])
+    if (!this.#isReady) return
+    if (this.#isLeader) this.#flushRest()
     // What held the high watermark back may not do so any more.
-    if (this.#isReady) this.#advance()
+    this.#advance()
   }
 
   /** `min.insync.replicas`, but no more than there are replicas (KIP-966). */
@@ -210,6 +212,7 @@ export class Partition implements LogListener {
 
   /** The log is open, and this broker leads: followers count from here on. */
   #lead(): void {
+    this.#flushRest()
     if (this.replicas.length === 1) this.#leadership = undefined
     else if (this.#leadership) this.#leadership.assign(this)
     else {
@@ -453,6 +456,11 @@ export class Partition implements LogListener {
     return this.log.replicate(records, { leaderEpoch, fromOffset, nowMs })
   }
 
+  /** All of this log counts: a follower asks for what comes behind it only then. */
+  get isCounted(): boolean {
+    return this.countedEnd >= this.log.logEndOffset
+  }
+
   /** Calls `waiter` when all that was replicated counts: it is written, or durable with `flush.messages=1`. */
   whenCounted(waiter: (errorCode: ErrorCode) => void): void {
     const { log } = this
@@ -540,23 +548,22 @@ export class Partition implements LogListener {
 
   // ------------------------------------------------------------------------------------------------ high watermark
 
-  /**
-   * What was in the log before this process is behind us: whoever counts it lost must have a new leader epoch. With
-   * `flush.messages=1` that holds for what is durable; the rest, of a process that was killed, counts when it is.
-   */
+  /** What was in the log before this process is behind us: whoever counts it lost must have a new leader epoch. */
   #ready(): void {
     if (this.#isReady) return
     const { log } = this
-    const end = log.logEndOffset
-    if (log.state !== 'open') return
+    // Asking opens it.
+    if (log.logEndOffset >= 0 && log.state !== 'open') return
     this.#isReady = true
     if (!this.#isLeader) return
-    if (this.#mustFlush && log.flushedEndOffset < end) log.flusher.flushSoon()
-    if (this.replicas.length === 1) log.highWatermark = this.#mustFlush ? this.countedEnd : end
-    else {
-      this.#lead()
-      this.#advance()
-    }
+    this.#lead()
+    this.#advance()
+  }
+
+  /** What a killed process left, or was written under another setting, counts when it is durable: with no append, too. */
+  #flushRest(): void {
+    const { log } = this
+    if (this.#mustFlush && log.flushedEndOffset < log.logEndOffset) log.flusher.flushSoon()
   }
 
   #advance(): void {

@@ -62,7 +62,7 @@ const MIN_TIMEOUT_MS = 1_000
 export class ReplicaFetcher {
   readonly #options: ReplicaFetcherOptions
   readonly #followed = new Map<string, FollowedPartition>()
-  readonly #session = new ReplicaSession(this.#followed)
+  readonly #session = new ReplicaSession(this.#followed, (followed) => this.#mayAsk(followed))
   readonly #timers = new Set<Timer>()
   #connection: ReplicaConnection | undefined
   #wake: (() => void) | undefined
@@ -428,12 +428,24 @@ export class ReplicaFetcher {
   #rest(followed: FollowedPartition, ms: number): void {
     followed.isReady = false
     this.#session.changed(followed.key)
-    this.#after(ms, () => {
-      if (this.#followed.get(followed.key) !== followed) return
-      followed.isReady = true
-      this.#session.changed(followed.key)
-      this.#wakeSoon()
+    this.#after(ms, () => this.#goOn(followed))
+  }
+
+  #goOn(followed: FollowedPartition): void {
+    if (this.#followed.get(followed.key) !== followed) return
+    followed.isReady = true
+    this.#session.changed(followed.key)
+    this.#wakeSoon()
+  }
+
+  /** What a killed process left, or another setting let be, may not count yet: asking for what follows says it does. */
+  #mayAsk(followed: FollowedPartition): boolean {
+    if (!followed.isReady || followed.partition.isCounted) return followed.isReady
+    followed.isReady = false
+    followed.partition.whenCounted((errorCode) => {
+      if (errorCode === ErrorCode.NONE) this.#goOn(followed)
     })
+    return false
   }
 
   #isThrottled(partition: Partition): boolean {

@@ -12,7 +12,7 @@ export type FollowedPartition = {
   readonly partition: Partition
   /** It is followed under this epoch, and not under another one. */
   readonly leaderEpoch: number
-  /** False while it pauses after a failure, or is held back by a throttle. */
+  /** False while it pauses after a failure, is held back by a throttle, or holds what does not count yet. */
   isReady: boolean
   /** What was asked for last. */
   askedOffset: number
@@ -34,6 +34,7 @@ const LAST_EPOCH = 2_147_483_647
  */
 export class ReplicaSession {
   readonly #followed: ReadonlyMap<string, FollowedPartition>
+  readonly #mayAsk: (followed: FollowedPartition) => boolean
   #sessionId = 0
   #epoch = FULL_FETCH
   /** What the leader has in the session. */
@@ -41,8 +42,13 @@ export class ReplicaSession {
   /** What may have to be told. */
   readonly #changed = new Set<string>()
 
-  constructor(followed: ReadonlyMap<string, FollowedPartition>) {
+  /** @param mayAsk asked for partitions that are to be named: false when they are not ready */
+  constructor(
+    followed: ReadonlyMap<string, FollowedPartition>,
+    mayAsk: (followed: FollowedPartition) => boolean,
+  ) {
     this.#followed = followed
+    this.#mayAsk = mayAsk
   }
 
   get sessionId(): number {
@@ -90,7 +96,7 @@ export class ReplicaSession {
       if (count === most) break
       this.#changed.delete(key)
       const followed = this.#followed.get(key)
-      if (followed?.isReady) {
+      if (followed && this.#mayAsk(followed)) {
         this.#name(followed, topics, maxBytes)
         count++
       } else this.#forget(key, forgotten)

@@ -183,7 +183,7 @@ function followed(partitionIndex: number) {
 
 t.test('a session names only what changed', async (t) => {
   const all = new Map<string, FollowedPartition>()
-  const session = new ReplicaSession(all)
+  const session = new ReplicaSession(all, ({ isReady }) => isReady)
   t.equal(session.next(100, 1_000), undefined, 'nothing is followed')
   const [a, b] = [followed(0), followed(1)]
   for (const { entry } of [a, b]) {
@@ -237,7 +237,7 @@ t.test('a session names only what changed', async (t) => {
 
 t.test('many partitions are named a part at a time', async (t) => {
   const all = new Map<string, FollowedPartition>()
-  const session = new ReplicaSession(all)
+  const session = new ReplicaSession(all, ({ isReady }) => isReady)
   for (let i = 0; i < 25; i++) {
     const { entry } = followed(i)
     all.set(entry.key, entry)
