@@ -16,8 +16,7 @@ export type NemesisOptions = {
   readonly withConsul: boolean
 }
 
-/** After one of them a follower of an internal topic may stay out of the ISR: only long runs have them so far. */
-const BLACKOUTS = process.env['LMQ_LONG'] ? 0.3 : 0
+const BLACKOUTS = 0.3
 
 /** All must be well again within this time after everything was healed. */
 const RECOVERY_MS = 90_000
