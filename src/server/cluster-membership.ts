@@ -34,6 +34,7 @@ import { Reader } from '../protocol/reader.ts'
 import type { Api, Fields, InputsOf, ResponseOf, ValuesOf } from '../protocol/schema.ts'
 import { Writer } from '../protocol/writer.ts'
 import type { ApiTable } from './api-table.ts'
+import { catchUp, confirm } from './confirmation.ts'
 import { addressBytes, principalBytes } from './forwarded-client.ts'
 import type { ClusterPort, ConnectionFacts, Services } from './handler.ts'
 import { bodyOfForwarded, serveRequest } from './inner-request.ts'
@@ -65,15 +66,12 @@ export type ClusterMembershipOptions = {
 const FORWARD_MS = 15_000
 const PRODUCER_IDS_MS = 5_000
 const ALTER_PARTITION_MS = 5_000
-/** How long an answer waits for what it tells to be in this broker's metadata. */
-const CATCH_UP_MS = 5_000
 /** How long a broker that stops waits until others lead what it led. */
 const HANDOVER_MS = 5_000
 /** Requests for the controller go over this many connections; one that takes long holds up those behind it. */
 const FORWARD_LANES = 4
 const CREATE_TOPICS_VERSION = 7
 const BOOTSTRAP_RETRY_MS = 50
-const CONFIRM_RETRY_MS = 50
 
 export class ClusterMembership implements ClusterPort {
   readonly peers: Peers
@@ -136,7 +134,9 @@ export class ClusterMembership implements ClusterPort {
       config,
       logger,
     })
-    this.wakefulness = new Wakefulness({ io, confirm: () => this.#confirm(), logger })
+    const ask = async () => this.#lifecycle?.ask()
+    const confirming = { io, store, tail, ask, isClosed: () => this.#closed }
+    this.wakefulness = new Wakefulness({ io, confirm: () => confirm(confirming), logger })
     this.channel.onRefused((controllerLost) => this.#succession.noteRefused(controllerLost))
     this.#balance = new Balance({
       io,
@@ -310,7 +310,10 @@ export class ClusterMembership implements ClusterPort {
     if (answer.errorCode !== ErrorCode.NONE || answer.responseData === null) {
       throw new LmqError('LMQ_NOT_CONTROLLER', { errorCode: answer.errorCode })
     }
-    await this.#catchUp()
+    // What took place is told also by a broker that does not know it yet, or cannot.
+    await catchUp(this.#options).catch((error: unknown) => {
+      if (!(error instanceof LmqError)) throw error
+    })
     return answer.responseData
   }
 
@@ -421,44 +424,6 @@ export class ClusterMembership implements ClusterPort {
     requestHeader.write(writer, header, 2)
     api.request.write(writer, request, version)
     return Buffer.concat(writer.finish())
-  }
-
-  /** Until the controller answers again, and this broker knows what it decided meanwhile. */
-  async #confirm(): Promise<void> {
-    while (!this.#closed) {
-      try {
-        const isFenced = await this.#lifecycle?.ask()
-        await this.#catchUp().catch((error: unknown) => {
-          // A store that is away decides nothing either; but a broker that was fenced must see what others took over.
-          if (isFenced !== false) throw error
-        })
-        return
-      } catch (error) {
-        if (!(error instanceof LmqError)) throw error
-        const { timers } = this.#options.io
-        await new Promise<void>((resolve) => timers.schedule(CONFIRM_RETRY_MS, resolve))
-      }
-    }
-  }
-
-  /** Waits until this broker's metadata is where the store's is now. */
-  async #catchUp(): Promise<void> {
-    const { io, store, tail } = this.#options
-    const { index } = await store.head()
-    if (tail.image.index >= index) return
-    await new Promise<void>((resolve, reject) => {
-      const timer = io.timers.schedule(CATCH_UP_MS, resolve)
-      tail.applied(index).then(
-        () => {
-          timer.cancel()
-          resolve()
-        },
-        (error: unknown) => {
-          timer.cancel()
-          reject(error)
-        },
-      )
-    })
   }
 
   #checkOpen(): void {
