@@ -176,6 +176,11 @@ export class Broker {
     return this.#stopping
   }
 
+  /** What a stop that is under way has still to write and flush: it takes long where there are thousands. */
+  get unclosedLogs(): number {
+    return this.#parts.services.logDirs.unclosedLogs
+  }
+
   async #stop(): Promise<void> {
     const { listeners, services, tail, controller, store, membership, brokerEpoch } = this.#parts
     // Others lead before this broker stops to answer: first its partitions, then the metadata.
@@ -223,7 +228,10 @@ async function openParts(given: BrokerOptions, opening: Opening): Promise<Parts>
   opening.add(() => io.jobs.close())
 
   const { clusterId, brokerId } = identityOf(options)
-  const logDirs = await openLogDirs(options, { clusterId, brokerId })
+  let membership: ClusterMembership | undefined
+  const logDirs = await openLogDirs(options, { clusterId, brokerId }, () =>
+    membership?.noteFailedDirectory(),
+  )
   opening.add(() => logDirs.close())
   checkWanted()
 
@@ -256,7 +264,7 @@ async function openParts(given: BrokerOptions, opening: Opening): Promise<Parts>
   })
   const table = createApiTable()
   const base = { brokerId, clusterId, image, controller, partitions, logDirs }
-  const membership = options.cluster
+  membership = options.cluster
     ? await openMembership(options, membershipModule, {
         ...base,
         store,
@@ -321,6 +329,7 @@ async function placeInConsul(
 async function openLogDirs(
   { io, loaded, dataDirs, logger, signal, onFatal }: BrokerOptions,
   identity: { readonly clusterId: string; readonly brokerId: number },
+  onFailed: () => void,
 ): Promise<LogDirs> {
   const { config } = loaded
   // What topics say themselves stands in the metadata, which is not read yet.
@@ -339,7 +348,7 @@ async function openLogDirs(
       // Kafka halts, too, when no log directory is left: there is nothing to serve from.
       if (inUse?.directories.every(({ isOffline }) => isOffline)) {
         onFatal(new LmqError('LMQ_LOG_DIR_OFFLINE', { path }, error))
-      }
+      } else onFailed()
     },
   })
   inUse = logDirs
@@ -534,7 +543,10 @@ function registrationOf(
     // Logs that were not closed in order may have lost their end.
     logsWhole: logDirs.directories.every(({ wasClean }) => wasClean),
     incarnationId,
-    directoryIds: logDirs.directories.map(({ directoryId }) => directoryId),
+    // One that cannot be used counts as taken out: whatever lay in it is lost to this process.
+    directoryIds: logDirs.directories
+      .filter(({ isOffline }) => !isOffline)
+      .map(({ directoryId }) => directoryId),
     bootId,
     rack: config['broker.rack'],
     hostId,

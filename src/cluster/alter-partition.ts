@@ -105,7 +105,7 @@ function refusalOf(
   image: MetadataImage,
   partition: PartitionImage,
   brokerId: number,
-  { leaderEpoch, partitionEpoch, isr }: IsrChange,
+  { topicId, leaderEpoch, partitionEpoch, isr }: IsrChange,
 ): ErrorCode {
   if (leaderEpoch > partition.leaderEpoch || partitionEpoch > partition.partitionEpoch) {
     return ErrorCode.NOT_CONTROLLER
@@ -119,22 +119,24 @@ function refusalOf(
     members.has(brokerId) &&
     isr.every((member) => partition.replicas.includes(member.brokerId))
   if (!isSound) return ErrorCode.INVALID_REQUEST
-  return isr.every((member) => isEligible(image, partition, member))
+  return isr.every((member) => isEligible(image, topicId, partition, member))
     ? ErrorCode.NONE
     : ErrorCode.INELIGIBLE_REPLICA
 }
 
 /**
- * Whether a broker may be in an ISR (KIP-903): alive, not about to stop, and the process that the leader means. One that
+ * Whether a broker may be in an ISR (KIP-903): alive, not about to stop, with the disk under the replica, and the process that the leader means. One that
  * came back with everything is in the ISR before it is unfenced, and may stay.
  */
 function isEligible(
   image: MetadataImage,
-  { isr }: PartitionImage,
+  topicId: string,
+  { partitionIndex, isr }: PartitionImage,
   { brokerId, brokerEpoch }: IsrMember,
 ): boolean {
   const broker = image.brokers.get(brokerId)
   if (!broker || broker.inControlledShutdown) return false
+  if (image.failedReplicas.has(brokerId, topicId, partitionIndex)) return false
   if (brokerEpoch !== -1 && brokerEpoch !== broker.brokerEpoch) return false
   return !broker.fenced || isr.includes(brokerId)
 }

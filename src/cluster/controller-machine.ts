@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../protocol/error-code.ts'
 import {
   type AlterPartitionAnswer,
   type AlterPartitionCommand,
@@ -43,6 +44,7 @@ import {
   type ReassignmentsAnswer,
   type ReassignmentsCommand,
 } from './reassignment.ts'
+import { decideFailReplicas, type FailReplicasCommand } from './replica-failures.ts'
 import { PlacementLoads } from './replica-placement.ts'
 import {
   type CreatePartitionsCommand,
@@ -183,6 +185,10 @@ export class ControllerMachine {
 
   unregisterBroker(brokerId: number): Decision<Outcome> {
     return decideUnregisterBroker(this.image, this.#rules, brokerId)
+  }
+
+  failReplicas(command: FailReplicasCommand): Decision<ErrorCode> {
+    return decideFailReplicas(this.image, this.#rules, command)
   }
 
   alterPartition(command: AlterPartitionCommand): Decision<AlterPartitionAnswer> {

@@ -1,6 +1,7 @@
 import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Io, Timer } from '../io/io.ts'
+import type { ErrorCode } from '../protocol/error-code.ts'
 import type { AlterPartitionAnswer, AlterPartitionCommand } from './alter-partition.ts'
 import type {
   BrokerChange,
@@ -19,6 +20,7 @@ import { encodeRecords, type MetadataRecord } from './metadata-records.ts'
 import type { Candidate, Leadership, MetadataStore, Watch } from './metadata-store.ts'
 import type { MetadataTail } from './metadata-tail.ts'
 import type { ReassignmentsAnswer, ReassignmentsCommand } from './reassignment.ts'
+import type { FailReplicasCommand } from './replica-failures.ts'
 import type {
   CreatePartitionsCommand,
   CreateTopicsCommand,
@@ -177,6 +179,11 @@ export class Controller {
 
   unregisterBroker(brokerId: number): Promise<Outcome> {
     return this.#submit((machine) => machine.unregisterBroker(brokerId))
+  }
+
+  /** A broker's word on which of its replicas lay on a disk that failed. @returns of the command as a whole */
+  failReplicas(command: FailReplicasCommand): Promise<ErrorCode> {
+    return this.#submit((machine) => machine.failReplicas(command))
   }
 
   /** A leader's wish for other in-sync replicas. */

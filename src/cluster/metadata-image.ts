@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts'
 import { ClientQuotas } from './client-quotas.ts'
+import { FailedReplicas } from './failed-replicas.ts'
 import type { MetadataDelta, ResourceName } from './metadata-delta.ts'
 import type { BrokerListener, MetadataRecord, RecordOf } from './metadata-records.ts'
 import type { PartitionImage, TopicImage } from './topic-image.ts'
@@ -68,6 +69,7 @@ export class MetadataImage {
   /** Finalized feature levels by name; a level of 0 is absent. */
   readonly features = new Map<string, number>()
   readonly clientQuotas = new ClientQuotas()
+  readonly failedReplicas = new FailedReplicas()
   readonly #configs = new Map<string, { resource: ResourceName; values: Map<string, string> }>()
 
   topic(name: string): TopicImage | undefined {
@@ -90,6 +92,12 @@ export class MetadataImage {
   /** Every resource that has dynamic settings. */
   *configuredResources(): Iterable<ResourceName> {
     for (const { resource } of this.#configs.values()) yield resource
+  }
+
+  /** Whether a replica cannot be served now: its broker takes no part, or the disk under it failed. */
+  isOffline(brokerId: number, topicId: string, partitionIndex: number): boolean {
+    if (this.brokers.get(brokerId)?.fenced ?? true) return true
+    return this.failedReplicas.has(brokerId, topicId, partitionIndex)
   }
 
   /** Brokers that clients may be sent to. */
@@ -142,6 +150,7 @@ export class MetadataImage {
     refill(this.features, other.features)
     refill(this.#configs, other.#configs)
     this.clientQuotas.replaceWith(other.clientQuotas)
+    this.failedReplicas.replaceWith(other.failedReplicas)
   }
 
   /** Applies one record. References to what does not exist are bugs of the controller, hence asserts. */
@@ -168,6 +177,9 @@ export class MetadataImage {
         return
       case 'renewLeadership':
         this.#applyRenewLeadership(record.brokerId, delta)
+        return
+      case 'failedReplicas':
+        this.failedReplicas.add(record.brokerId, record.topicId, record.partitions)
         return
       case 'removeTopic':
         this.#applyRemoveTopic(record, delta)
@@ -204,6 +216,7 @@ export class MetadataImage {
         yield { kind: 'partition', topicId: topic.topicId, ...partition }
       }
     }
+    yield* this.failedReplicas.toRecords()
     for (const { resource, values } of this.#configs.values()) {
       for (const [name, value] of values) yield { kind: 'config', ...resource, name, value }
     }
@@ -263,6 +276,12 @@ export class MetadataImage {
       `partition ${partitionIndex} of ${topic.name} leaves a gap`,
     )
     if (!before) this.partitionCount++
+    else if (!this.failedReplicas.isEmpty) {
+      for (const replica of before.replicas) {
+        if (partition.replicas.includes(replica)) continue
+        this.failedReplicas.remove(replica, topic.topicId, partitionIndex)
+      }
+    }
     topic.partitions[partitionIndex] = partition
     delta.notePartition(topic, before, partition, partitionIndex)
   }
@@ -306,6 +325,7 @@ export class MetadataImage {
     this.topics.delete(topic.name)
     this.topicsById.delete(topic.topicId)
     this.partitionCount -= topic.partitions.length
+    this.failedReplicas.forgetTopic(topic.topicId)
     this.#configs.delete(configKey(ResourceType.TOPIC, topic.name))
     delta.noteTopicDeleted(topic)
   }
@@ -332,6 +352,7 @@ export class MetadataImage {
     record: RecordOf<'registerBroker'> | RecordOf<'brokerChange'> | RecordOf<'unregisterBroker'>,
   ): void {
     this.lastBrokerEpoch = Math.max(this.lastBrokerEpoch, record.brokerEpoch)
+    if (record.kind !== 'brokerChange') this.failedReplicas.forgetBroker(record.brokerId)
     if (record.kind === 'registerBroker') {
       const { kind: _kind, ...broker } = record
       this.brokers.set(record.brokerId, { ...broker, inControlledShutdown: false })

@@ -127,6 +127,8 @@ const kinds = {
     leaderEpoch: int,
     partitionEpoch: int,
   },
+  /** A disk of a broker failed, and these replicas were on it: they cannot lead until the broker registers anew. */
+  failedReplicas: { brokerId: int, topicId: text, partitions: ints },
   removeTopic: { topicId: text },
   /** One setting of one resource; null takes it away. Types are Kafka's: 2 topic, 4 broker, 16 client metrics, 32 group. */
   config: { resourceType: int, resourceName: text, name: text, value: textOrNull },

@@ -1,4 +1,5 @@
 import type { ConfigRules, InheritedSetting } from './config-rules.ts'
+import type { FailedReplicas } from './failed-replicas.ts'
 import { type BrokerImage, type MetadataImage, ResourceType } from './metadata-image.ts'
 import type { MetadataRecord } from './metadata-records.ts'
 import {
@@ -18,6 +19,8 @@ export type ChangeOptions = {
   readonly canLead?: (brokerId: number) => boolean
   /** Settings as they will be, by `topicSettingKey`; null: taken away. */
   readonly settings?: ReadonlyMap<string, string | null>
+  /** Replicas of failed disks, where they are more than the image says. */
+  readonly failed?: Pick<FailedReplicas, 'isEmpty' | 'has'>
 }
 
 /** The key of a pending topic setting; without a topic, of the cluster's default. */
@@ -81,13 +84,20 @@ export class PartitionChanges {
     const { minInSyncReplicas, uncleanAllowed } = this.topicRules(topic.name)
     const after = changePartition(known?.after ?? original, target, {
       kind: kind ?? (uncleanAllowed ? 'unclean' : 'online'),
-      canLead: this.#canLead,
+      canLead: this.#canLeadPartition(topic.topicId, partitionIndex),
       minInSyncReplicas,
     })
     if (!after) return undefined
     if (known) known.after = after
     else this.#changes.set(original, { topicId: topic.topicId, before: original, after })
     return after
+  }
+
+  /** No broker leads what lay on a failed disk of it. */
+  #canLeadPartition(topicId: string, partitionIndex: number): (brokerId: number) => boolean {
+    const failed = this.#options.failed ?? this.#image.failedReplicas
+    if (failed.isEmpty) return this.#canLead
+    return (brokerId) => this.#canLead(brokerId) && !failed.has(brokerId, topicId, partitionIndex)
   }
 
   records(): MetadataRecord[] {

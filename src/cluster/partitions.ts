@@ -39,6 +39,9 @@ export type FollowingListener = {
   leave(partition: Partition): void
 }
 
+/** A replica of this broker that cannot be served. */
+export type FailedReplica = { readonly topicId: string; readonly partitionIndex: number }
+
 export type PartitionCounts = {
   readonly total: number
   readonly led: number
@@ -73,6 +76,9 @@ export class Partitions implements ReplicaPeers {
   #defaultConfig: TopicConfig | undefined
   /** Topics whose logs could not be made: told once. */
   #offlineTold = false
+  /** Replicas that have no log here because a directory is offline, as `failed` gives them. */
+  readonly #unmade = new Map<string, FailedReplica>()
+  #isStarting = false
 
   constructor(options: PartitionsOptions) {
     this.#options = options
@@ -99,9 +105,11 @@ export class Partitions implements ReplicaPeers {
         logs: logs.slice(0, 10),
       })
     }
+    this.#isStarting = true
     for (const topic of image.topics.values()) {
       for (const partition of topic.partitions) this.#take(topic, partition)
     }
+    this.#isStarting = false
     for (const log of logDirs.strays()) {
       logger.info({ log: log.name }, 'the topic of this log was deleted; the log is removed')
       logDirs.delete(log)
@@ -146,7 +154,20 @@ export class Partitions implements ReplicaPeers {
   /** The listener hears at once of everything that is followed already. There is one at most. */
   onFollowing(listener: FollowingListener): void {
     this.#following = listener
-    for (const partition of this.all()) if (partition.isFollower) listener.follow(partition)
+    for (const partition of this.all()) if (follows(partition)) listener.follow(partition)
+  }
+
+  /** The replicas here of which the disk failed. */
+  *failed(): Iterable<FailedReplica> {
+    yield* this.#unmade.values()
+    for (const partition of this.all()) if (partition.log.state === 'offline') yield partition
+  }
+
+  /** A directory was closed after a disk error: nothing is fetched for it any more. */
+  dropFailed(): void {
+    for (const partition of this.all()) {
+      if (partition.isFollower && !follows(partition)) this.#following?.leave(partition)
+    }
   }
 
   /** Follows a change of the metadata. */
@@ -285,7 +306,7 @@ export class Partitions implements ReplicaPeers {
       if (!partition || partition.config === config) continue
       const { mustFlush } = partition
       partition.config = config
-      if (partition.isFollower && partition.mustFlush !== mustFlush)
+      if (follows(partition) && partition.mustFlush !== mustFlush)
         this.#following?.follow(partition)
       this.#options.logDirs.setConfig(partition.log, config)
     }
@@ -296,11 +317,13 @@ export class Partitions implements ReplicaPeers {
     const known = this.#byId.get(topic.topicId)?.[image.partitionIndex]
     if (!image.replicas.includes(this.#options.brokerId)) {
       if (known) this.#remove(known)
+      else this.#unmade.delete(`${topic.topicId}/${image.partitionIndex}`)
       return
     }
-    const partition = known ?? this.#make(topic, image.partitionIndex)
+    const partition = known ?? this.#make(topic, image)
     if (!partition) return
-    const { isLeader, leaderEpoch, isFollower, leaderId } = partition
+    const { isLeader, leaderEpoch, leaderId } = partition
+    const isFollower = follows(partition)
     partition.update(image, this.ownBrokerEpoch >= 0)
     const isNew = leaderEpoch !== partition.leaderEpoch
     if (partition.isLeader && (!isLeader || isNew)) {
@@ -309,15 +332,22 @@ export class Partitions implements ReplicaPeers {
     } else if (isLeader && !partition.isLeader) {
       for (const listener of this.#listeners) listener.resign(partition)
     }
-    if (partition.isFollower) {
+    if (follows(partition)) {
       if (!isFollower || isNew || leaderId !== partition.leaderId)
         this.#following?.follow(partition)
     } else if (isFollower && !partition.isLeader) this.#following?.leave(partition)
   }
 
-  #make(topic: TopicImage, partitionIndex: number): Partition | undefined {
+  #make(topic: TopicImage, image: PartitionImage): Partition | undefined {
     const { logDirs, brokerId, io, logger } = this.#options
     const { name, topicId } = topic
+    const { partitionIndex } = image
+    const key = `${topicId}/${partitionIndex}`
+    if (this.#unmade.has(key)) return undefined
+    if (this.#mayBeOffline(name, image)) {
+      this.#unmade.set(key, { topicId, partitionIndex })
+      return undefined
+    }
     const config = this.#configOf(name)
     try {
       const log = logDirs.create(name, partitionIndex, topicId, config)
@@ -335,6 +365,17 @@ export class Partitions implements ReplicaPeers {
     }
   }
 
+  /**
+   * Whether a log that is not found may lie in a directory that cannot be read, and nobody else has what was committed:
+   * a new one in its place would be an empty one. Where others have it, it is copied from them.
+   */
+  #mayBeOffline(topic: string, { partitionIndex, isr, elr }: PartitionImage): boolean {
+    const { logDirs, brokerId } = this.#options
+    if (!this.#isStarting || logDirs.has(topic, partitionIndex)) return false
+    if (!logDirs.directories.some(({ isOffline }) => isOffline)) return false
+    return ![...isr, ...elr].some((replica) => replica !== brokerId)
+  }
+
   #listOf({ name, topicId }: TopicImage): (Partition | undefined)[] {
     let list = this.#byId.get(topicId)
     if (!list) {
@@ -346,6 +387,9 @@ export class Partitions implements ReplicaPeers {
   }
 
   #drop(topic: TopicImage): void {
+    for (const { topicId, partitionIndex } of this.#unmade.values()) {
+      if (topicId === topic.topicId) this.#unmade.delete(`${topicId}/${partitionIndex}`)
+    }
     const partitions = this.#byId.get(topic.topicId)
     if (!partitions) return
     this.#byId.delete(topic.topicId)
@@ -361,9 +405,12 @@ export class Partitions implements ReplicaPeers {
 
   #discard(partition: Partition): void {
     const wasLeader = partition.isLeader
-    if (partition.isFollower) this.#following?.leave(partition)
+    if (follows(partition)) this.#following?.leave(partition)
     partition.retire(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     if (wasLeader) for (const listener of this.#listeners) listener.resign(partition)
     this.#options.logDirs.delete(partition.log)
   }
 }
+
+/** Another broker leads, and there is a disk for what it has. */
+const follows = ({ isFollower, log }: Partition): boolean => isFollower && log.state !== 'offline'

@@ -83,6 +83,7 @@ export class LogDirs {
   readonly #timers = new Set<Timer>()
   #checkpointTimer: Timer | undefined
   #isClosed = false
+  #unclosed = 0
 
   /**
    * Claims the directories and finds their logs. After an orderly stop nothing else is read; otherwise every log is
@@ -239,6 +240,12 @@ export class LogDirs {
 
   get(topic: string, partitionIndex: number): PartitionLog | undefined {
     return this.#logs.get(folderNameOf(topic, partitionIndex))
+  }
+
+  /** Whether the log of a partition is here already, asked for or only found on a disk. */
+  has(topic: string, partitionIndex: number): boolean {
+    const name = folderNameOf(topic, partitionIndex)
+    return this.#logs.has(name) || this.#unclaimed.has(name)
   }
 
   all(): IterableIterator<PartitionLog> {
@@ -518,6 +525,11 @@ export class LogDirs {
     await Promise.all(this.#directories.map((directory) => directory.saveHighWatermarks()))
   }
 
+  /** Logs that `close` has still to close. */
+  get unclosedLogs(): number {
+    return this.#unclosed
+  }
+
   /**
    * Stops everything in order: all logs written, flushed and closed, checkpoints saved, the clean-shutdown mark left in
    * every directory that still works.
@@ -531,9 +543,13 @@ export class LogDirs {
     await this.moves.close()
     for (const timer of this.#timers) timer.cancel()
     const logs = this.#directories.flatMap((directory) => [...directory.logs.values()])
+    this.#unclosed = logs.length
     const next = logs[Symbol.iterator]()
     const closeSome = async () => {
-      for (const log of next) await log.close()
+      for (const log of next) {
+        await log.close()
+        this.#unclosed--
+      }
     }
     await Promise.all(Array.from({ length: concurrency }, closeSome))
     await this.#saveRecoveryPoints()

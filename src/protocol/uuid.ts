@@ -4,6 +4,9 @@ export type Uuid = string
 /** All bits zero: "no id" on the wire. */
 export const ZERO_UUID: Uuid = 'AAAAAAAAAAAAAAAAAAAAAA'
 
+/** Kafka's DirectoryId.LOST: a log directory that cannot be used any more, whichever it is (KIP-858). */
+export const LOST_DIRECTORY: Uuid = 'AAAAAAAAAAAAAAAAAAAAAQ'
+
 /** True for the 22-character form that stands for exactly 16 bytes. */
 export function isUuid(text: string): boolean {
   return /^[A-Za-z0-9_-]{21}[AQgw]$/.test(text)

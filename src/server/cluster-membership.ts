@@ -13,6 +13,7 @@ import type { Controller } from '../cluster/controller.ts'
 import { ControllerChannel } from '../cluster/controller-channel.ts'
 import { Departures } from '../cluster/departures.ts'
 import { askDiskUsage } from '../cluster/disk-usage.ts'
+import { FailureReport } from '../cluster/failure-report.ts'
 import type { Membership, MetadataStore } from '../cluster/metadata-store.ts'
 import type { MetadataTail } from '../cluster/metadata-tail.ts'
 import type { Partitions } from '../cluster/partitions.ts'
@@ -84,6 +85,7 @@ export class ClusterMembership implements ClusterPort {
   readonly #succession: Succession
   #lifecycle: BrokerLifecycle | undefined
   #replication: Replication | undefined
+  #failures: FailureReport | undefined
   #registration: Omit<BrokerRegistration, 'unfenced'> | undefined
   #membership: Membership | undefined
   #lane = 0
@@ -220,7 +222,7 @@ export class ClusterMembership implements ClusterPort {
 
   /** Fetches what this broker follows, and keeps the in-sync replicas of what it leads. */
   replicate(partitions: Partitions, topicMetrics: TopicMetricsTable): void {
-    const { io, brokerId, config, logger } = this.#options
+    const { io, brokerId, tail, config, logger } = this.#options
     this.#replication = new Replication({
       io,
       brokerId,
@@ -233,6 +235,21 @@ export class ClusterMembership implements ClusterPort {
       logger,
     })
     this.#replication.start()
+    this.#failures = new FailureReport({
+      io,
+      brokerId,
+      brokerEpoch: () => this.brokerEpoch,
+      image: tail.image,
+      partitions,
+      channel: this.channel,
+      logger,
+    })
+    this.#failures.note()
+  }
+
+  /** A log directory was closed after a disk error: others are to lead what lay in it. */
+  noteFailedDirectory(): void {
+    this.#failures?.note()
   }
 
   get replication(): Replication | undefined {
@@ -264,6 +281,7 @@ export class ClusterMembership implements ClusterPort {
     this.#closed = true
     this.departures.close()
     this.#lifecycle?.close()
+    this.#failures?.close()
     this.#replication?.close()
     this.#succession.close()
     this.wakefulness.close()

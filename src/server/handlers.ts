@@ -47,6 +47,7 @@ import { unregisterBrokerHandler } from './handlers/64-unregister-broker.ts'
 import { allocateProducerIdsHandler } from './handlers/67-allocate-producer-ids.ts'
 import { getTelemetrySubscriptionsHandler } from './handlers/71-get-telemetry-subscriptions.ts'
 import { pushTelemetryHandler } from './handlers/72-push-telemetry.ts'
+import { assignReplicasToDirsHandler } from './handlers/73-assign-replicas-to-dirs.ts'
 import { listConfigResourcesHandler } from './handlers/74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './handlers/75-describe-topic-partitions.ts'
 
@@ -101,6 +102,7 @@ export function createApiTable(): ApiTable {
     allocateProducerIdsHandler,
     getTelemetrySubscriptionsHandler,
     pushTelemetryHandler,
+    assignReplicasToDirsHandler,
     listConfigResourcesHandler,
     describeTopicPartitionsHandler,
   ]

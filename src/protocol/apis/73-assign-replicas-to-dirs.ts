@@ -3,7 +3,7 @@ import { array, defineApi, errorCode, int32, int64, uuid } from '../schema.ts'
 /**
  * A broker tells the controller in which log directories its replicas lie (KIP-858).
  *
- * Not served: it is for brokers and controllers, and there is one broker so far.
+ * Not served: directories that are well; see `handlers/73-assign-replicas-to-dirs.ts`.
  */
 export const assignReplicasToDirs = defineApi({
   key: 73,

@@ -171,12 +171,15 @@ function describe(topic: TopicImage, context: HandlerContext, operations: number
     name: topic.name,
     topicId: topic.topicId,
     isInternal: isInternalTopic(topic.name),
-    partitions: topic.partitions.map((partition) => describePartition(partition, context)),
+    partitions: topic.partitions.map((partition) =>
+      describePartition(topic.topicId, partition, context),
+    ),
     topicAuthorizedOperations: operations,
   }
 }
 
 function describePartition(
+  topicId: string,
   partition: PartitionImage,
   { services, apiVersion, connection }: HandlerContext,
 ): TopicAnswer['partitions'][number] {
@@ -188,8 +191,8 @@ function describePartition(
     leaderEpoch,
     replicaNodes: replicas,
     isrNodes: isr,
-    offlineReplicas: replicas.filter(
-      (brokerId) => services.image.brokers.get(brokerId)?.fenced ?? true,
+    offlineReplicas: replicas.filter((brokerId) =>
+      services.image.isOffline(brokerId, topicId, partitionIndex),
     ),
   }
 }

@@ -83,12 +83,13 @@ function describe(
     name,
     topicId,
     isInternal: isInternalTopic(name),
-    partitions: partitions.map((partition) => describePartition(partition, context)),
+    partitions: partitions.map((partition) => describePartition(topicId, partition, context)),
     topicAuthorizedOperations: allTopicOperations,
   }
 }
 
 function describePartition(
+  topicId: string,
   partition: PartitionImage,
   { services, connection }: HandlerContext,
 ): TopicAnswer['partitions'][number] {
@@ -105,7 +106,9 @@ function describePartition(
     isrNodes: isr,
     eligibleLeaderReplicas: elr,
     lastKnownElr,
-    offlineReplicas: replicas.filter((brokerId) => image.brokers.get(brokerId)?.fenced ?? true),
+    offlineReplicas: replicas.filter((brokerId) =>
+      image.isOffline(brokerId, topicId, partitionIndex),
+    ),
   }
 }
 
