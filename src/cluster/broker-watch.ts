@@ -148,7 +148,11 @@ export class BrokerWatch {
     const change = (fenced: boolean, inControlledShutdown: boolean) =>
       this.#options.controller.changeBroker({ brokerId, brokerEpoch, fenced, inControlledShutdown })
     if (wantShutDown) {
-      if (known.fenced) return true
+      if (known.fenced) {
+        // One that came back with everything is in ISRs already: nobody is to wait for it there.
+        if (this.#isWaitedFor(known)) await change(true, known.inControlledShutdown)
+        return true
+      }
       if (!known.inControlledShutdown) await change(false, true)
       if (!this.#mayStop(brokerId)) return false
       await change(true, true)

@@ -1,4 +1,4 @@
-// Goal: a broker that was fenced takes part again only when it knows that it was.
+// Goal: a broker that was fenced takes part again only when it knows that it was, and nobody waits for one that stops.
 // Method: the controller's eye on one broker that falls silent, over an image and a clock that the test moves.
 import t from 'tap'
 import { silentLogger } from '../../../src/base/logger.ts'
@@ -11,51 +11,82 @@ import { MetadataImage } from '../../../src/cluster/metadata-image.ts'
 import type { MetadataRecord } from '../../../src/cluster/metadata-records.ts'
 import { brokerConfigOf } from '../../../src/config/broker-config.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
-import { createSimIo } from '../../sim/sim-io.ts'
-import { registration } from './machine-fixture.ts'
+import { createSimIo, type SimWorld } from '../../sim/sim-io.ts'
+import { defaults, newId, registration, topic } from './machine-fixture.ts'
+
+/** The controller is broker 1; its image has what is committed at once. */
+function watchedCluster(world: SimWorld) {
+  const { io } = world
+  const image = new MetadataImage()
+  let index = 0
+  const commit = async <Answer>({ answer, records }: Decision<Answer>): Promise<Answer> => {
+    if (records.length > 0)
+      image.applyEntry(++index, records as MetadataRecord[], new MetadataDelta())
+    return answer
+  }
+  const config = brokerConfigOf()
+  const machine = () => new ControllerMachine(configRulesOf(config), image.copy())
+  const watch = new BrokerWatch({
+    io,
+    brokerId: 1,
+    image,
+    controller: {
+      isActive: true,
+      controllerEpoch: 1,
+      registerBroker: (command) => commit(machine().registerBroker(command)),
+      changeBroker: (command) => commit(machine().changeBroker(command)),
+    },
+    peers: { dial: async () => 'silent' },
+    config,
+    logger: silentLogger,
+  })
+  const beat = (brokerEpoch: number, appliedIndex: number, wantShutDown = false) =>
+    watch.heartbeat(
+      { brokerId: 2, brokerEpoch, appliedIndex, wantFence: false, wantShutDown },
+      { onEnd() {} },
+    )
+  const sessionMs = config['broker.session.timeout.ms']
+  return { image, machine, commit, watch, beat, sessionMs }
+}
 
 t.test('a silent broker is unfenced when it has read that it was fenced', async (t) => {
   const world = createSimIo(5)
   await world.run(async () => {
-    const { io } = world
-    const image = new MetadataImage()
-    let index = 0
-    const commit = async <Answer>({ answer, records }: Decision<Answer>): Promise<Answer> => {
-      if (records.length > 0)
-        image.applyEntry(++index, records as MetadataRecord[], new MetadataDelta())
-      return answer
-    }
-    const config = brokerConfigOf()
-    const machine = () => new ControllerMachine(configRulesOf(config), image.copy())
-    const watch = new BrokerWatch({
-      io,
-      brokerId: 1,
-      image,
-      controller: {
-        isActive: true,
-        controllerEpoch: 1,
-        registerBroker: (command) => commit(machine().registerBroker(command)),
-        changeBroker: (command) => commit(machine().changeBroker(command)),
-      },
-      peers: { dial: async () => 'silent' },
-      config,
-      logger: silentLogger,
-    })
+    const { image, watch, beat, sessionMs } = watchedCluster(world)
     watch.start()
     const { brokerEpoch } = await watch.register(registration(2, { unfenced: false }))
-    const beat = (appliedIndex: number) =>
-      watch.heartbeat(
-        { brokerId: 2, brokerEpoch, appliedIndex, wantFence: false, wantShutDown: false },
-        { onEnd() {} },
-      )
-    const known = index
-    t.match(await beat(known), { errorCode: ErrorCode.NONE, isFenced: false })
-    const pause = (ms: number) =>
-      new Promise<void>((resolve) => io.timers.schedule(ms, () => resolve()))
-    await pause(2 * config['broker.session.timeout.ms'])
+    const known = image.index
+    t.match(await beat(brokerEpoch, known), { errorCode: ErrorCode.NONE, isFenced: false })
+    await new Promise<void>((resolve) => world.io.timers.schedule(2 * sessionMs, resolve))
     t.equal(image.brokers.get(2)?.fenced, true)
-    t.match(await beat(known), { isCaughtUp: false, isFenced: true }, 'it does not know yet')
-    t.match(await beat(index), { isCaughtUp: true, isFenced: false })
+    const told = await beat(brokerEpoch, known)
+    t.match(told, { isCaughtUp: false, isFenced: true }, 'it does not know yet')
+    t.match(await beat(brokerEpoch, image.index), { isCaughtUp: true, isFenced: false })
+    watch.close()
+  })
+})
+
+t.test('a fenced broker that stops holds up nobody', async (t) => {
+  const world = createSimIo(5)
+  await world.run(async () => {
+    const { image, machine, commit, watch, beat } = watchedCluster(world)
+    const kept = { bootId: 'boot', logsWhole: true }
+    await commit(machine().registerBroker(registration(1, kept)))
+    await commit(machine().registerBroker(registration(2, kept)))
+    const assignments = [{ partitionIndex: 0, brokerIds: [1, 2] }]
+    const topics = [topic('a', { assignments })]
+    const command = { topics, validateOnly: false, defaults, topicIds: [newId()] }
+    await commit(machine().createTopics(command))
+    const again = registration(2, { ...kept, unfenced: false })
+    const { brokerEpoch } = await watch.register(again)
+    t.same(image.partition('a', 0)?.isr, [1, 2], 'it came back with everything')
+    t.equal(image.brokers.get(2)?.fenced, true)
+    const answer = await beat(brokerEpoch, -1, true)
+    t.match(answer, { errorCode: ErrorCode.NONE, isFenced: true, shouldShutDown: true })
+    t.same(image.partition('a', 0)?.isr, [1])
+    const { index } = image
+    t.match(await beat(brokerEpoch, -1, true), { shouldShutDown: true })
+    t.equal(image.index, index, 'there is nothing more to do')
     watch.close()
   })
 })
