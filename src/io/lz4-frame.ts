@@ -1,4 +1,5 @@
 import { LmqError } from '../base/errors.ts'
+import type { CodecPace } from './codec-pace.ts'
 
 /**
  * The LZ4 frame around raw blocks, as far as a bound on its content needs it. Kafka's own reader refuses linked blocks
@@ -42,19 +43,23 @@ export function parseLz4Frame(packed: Buffer): Lz4Frame {
   }
 }
 
-/** Opens block by block, so that more than `maxBytes` is never held. */
-export function decompressLz4Blocks(
+/** Opens block by block, so that more than `maxBytes` is never held, and others work in between. */
+export async function decompressLz4Blocks(
   lz4: RawLz4,
   packed: Buffer,
   { blocks, blockMaxBytes }: Lz4Frame,
   maxBytes: number,
-): Buffer {
+  pace: CodecPace,
+): Promise<Buffer> {
   const parts: Buffer[] = []
   let total = 0
   for (const { start, end, isPlain } of blocks) {
+    const turn = pace.turn()
+    if (turn) await turn
     const part = isPlain
       ? packed.subarray(start, end)
       : lz4.uncompressSync(withSize(packed.subarray(start, end), blockMaxBytes))
+    pace.spend(part.length)
     total += part.length
     if (total > maxBytes) {
       throw new LmqError('LMQ_CODEC_TOO_LARGE', { codec: 'lz4', sizeBytes: total, maxBytes })

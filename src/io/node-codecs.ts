@@ -2,6 +2,7 @@ import type { Transform } from 'node:stream'
 import { promisify } from 'node:util'
 import type { ZlibOptions } from 'node:zlib'
 import { LmqError } from '../base/errors.ts'
+import { CodecPace, TURN_BYTES } from './codec-pace.ts'
 import { Codec, type CodecId, type Codecs } from './io.ts'
 import { decompressLz4Blocks, parseLz4Frame } from './lz4-frame.ts'
 import { compressXerial, decompressSnappy } from './snappy-framing.ts'
@@ -81,8 +82,8 @@ async function loadSnappy(): Promise<LoadedCodec> {
   type Snappy = Parameters<typeof compressXerial>[0]
   const snappy = await importOptional<Snappy>('@napi-rs/snappy', () => import('@napi-rs/snappy'))
   return {
-    compress: (plain) => compressXerial(snappy, plain, nextTurn),
-    decompress: (packed, maxBytes) => decompressSnappy(snappy, packed, maxBytes, nextTurn),
+    compress: (plain) => compressXerial(snappy, plain, pace),
+    decompress: (packed, maxBytes) => decompressSnappy(snappy, packed, maxBytes, pace),
   }
 }
 
@@ -96,7 +97,7 @@ async function loadLz4(): Promise<LoadedCodec> {
       const surelyFits = frame.blocks.length * frame.blockMaxBytes <= maxBytes
       return surelyFits
         ? lz4.decompressFrame(packed)
-        : decompressLz4Blocks(lz4, packed, frame, maxBytes)
+        : decompressLz4Blocks(lz4, packed, frame, maxBytes, pace)
     },
   }
 }
@@ -163,11 +164,11 @@ async function nativeZstd(): Promise<LoadedCodec> {
   }
 }
 
-/** What a codec that works on the event loop does in one turn: some milliseconds' worth. */
-const PIECE_BYTES = 2 * 1024 * 1024
+/** Of what zstd takes or opens to at a time. */
+const PIECE_BYTES = TURN_BYTES
 const BLOCKS_PER_PIECE = PIECE_BYTES / (128 * 1024)
 
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+const pace = new CodecPace()
 
 /** Sends pieces through a stream that works where it is called: one piece a turn, nothing beyond the bound. */
 function through(stream: Transform, pieces: readonly Buffer[], maxBytes: number): Promise<Buffer> {
@@ -175,6 +176,7 @@ function through(stream: Transform, pieces: readonly Buffer[], maxBytes: number)
     const parts: Buffer[] = []
     let total = 0
     stream.on('data', (part: Buffer) => {
+      pace.spend(part.length)
       total += part.length
       if (total <= maxBytes) parts.push(part)
       else stream.destroy(tooLarge('zstd', maxBytes))
@@ -182,9 +184,11 @@ function through(stream: Transform, pieces: readonly Buffer[], maxBytes: number)
     stream.on('end', () => resolve(Buffer.concat(parts, total)))
     stream.on('error', reject)
     const feed = async (): Promise<void> => {
-      for (const [index, piece] of pieces.entries()) {
-        if (index > 0) await nextTurn()
+      for (const piece of pieces) {
+        const turn = pace.turn()
+        if (turn) await turn
         if (stream.destroyed) return
+        pace.spend(piece.length)
         // Of a stream that fails here, 'error' tells why.
         await new Promise<void>((taken) => stream.write(piece, () => taken()))
       }

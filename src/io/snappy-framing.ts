@@ -1,4 +1,5 @@
 import { LmqError } from '../base/errors.ts'
+import { type CodecPace, TURN_BYTES } from './codec-pace.ts'
 
 /**
  * Snappy in Kafka comes in two shapes: one raw block (librdkafka, franz-go), or the xerial stream of Java: a header,
@@ -8,8 +9,6 @@ const xerialMagic = Buffer.from('82534e4150505900', 'hex')
 /** Magic, version 1, lowest compatible version 1. */
 const xerialHeader = Buffer.concat([xerialMagic, Buffer.from('0000000100000001', 'hex')])
 const chunkBytes = 32 * 1024
-/** Work of one turn of the event loop: some milliseconds' worth. */
-const turnBytes = 2 * 1024 * 1024
 
 export type RawSnappy = {
   compressSync(plain: Buffer): Buffer
@@ -18,15 +17,16 @@ export type RawSnappy = {
   uncompress(packed: Buffer): Promise<Buffer>
 }
 
-/** @param nextTurn lets others work in between */
 export async function compressXerial(
   snappy: RawSnappy,
   plain: Buffer,
-  nextTurn: () => Promise<void>,
+  pace: CodecPace,
 ): Promise<Buffer> {
   const parts: Buffer[] = [xerialHeader]
   for (let at = 0; at < plain.length; at += chunkBytes) {
-    if (at > 0 && at % turnBytes === 0) await nextTurn()
+    const turn = pace.turn()
+    if (turn) await turn
+    pace.spend(chunkBytes)
     const block = snappy.compressSync(plain.subarray(at, at + chunkBytes))
     const length = Buffer.allocUnsafe(4)
     length.writeInt32BE(block.length)
@@ -40,10 +40,15 @@ export async function decompressSnappy(
   snappy: RawSnappy,
   packed: Buffer,
   maxBytes: number,
-  nextTurn: () => Promise<void>,
+  pace: CodecPace,
 ): Promise<Buffer> {
-  const open = (block: Buffer, sizeBytes: number): Buffer | Promise<Buffer> =>
-    sizeBytes > turnBytes ? snappy.uncompress(block) : snappy.uncompressSync(block)
+  const open = async (block: Buffer, sizeBytes: number): Promise<Buffer> => {
+    if (sizeBytes > TURN_BYTES) return snappy.uncompress(block)
+    const turn = pace.turn()
+    if (turn) await turn
+    pace.spend(sizeBytes)
+    return snappy.uncompressSync(block)
+  }
   if (packed.length < 16 || !packed.subarray(0, 8).equals(xerialMagic)) {
     const sizeBytes = declaredSize(packed)
     checkSize(sizeBytes, maxBytes)
@@ -51,7 +56,6 @@ export async function decompressSnappy(
   }
   const parts: Buffer[] = []
   let total = 0
-  let turnEnd = turnBytes
   for (let at = xerialHeader.length; at < packed.length; ) {
     if (packed.length - at < 4) throw damaged('a chunk length is cut off')
     const length = packed.readInt32BE(at)
@@ -61,10 +65,6 @@ export async function decompressSnappy(
     const sizeBytes = declaredSize(block)
     total += sizeBytes
     checkSize(total, maxBytes)
-    if (total > turnEnd) {
-      turnEnd = total + turnBytes
-      await nextTurn()
-    }
     parts.push(await open(block, sizeBytes))
     at += length
   }
