@@ -350,7 +350,7 @@ export class FetchAttempt {
 }
 
 function nameOf({ services }: HandlerContext, entry: FetchEntry): string | undefined {
-  return entry.topic === '' ? services.image.topicById(entry.topicId)?.name : entry.topic
+  return entry.list.usesTopicIds ? services.image.topicById(entry.topicId)?.name : entry.topic
 }
 
 function leaderOf(context: HandlerContext, entry: FetchEntry) {

@@ -80,12 +80,15 @@ export class FetchList {
   readonly #entries = new Map<string, FetchEntry>()
   /** Entries to look at, in order of service. May hold removed ones. */
   #queue: FetchEntry[] = []
+  /** Topics are known by their ids here; otherwise by their names, which a client may leave empty. */
+  readonly usesTopicIds: boolean
   /** A follower's: it sees what is written. */
   readonly isReplica: boolean
   /** Set while a request waits for news. */
   wake: (() => void) | undefined
 
-  constructor(isReplica = false) {
+  constructor(usesTopicIds: boolean, isReplica = false) {
+    this.usesTopicIds = usesTopicIds
     this.isReplica = isReplica
   }
 
@@ -150,6 +153,6 @@ export class FetchList {
   }
 }
 
-/** By id where ids are used: the name is "" then; otherwise the id is the zero uuid. */
+/** Where ids are used the name is ""; otherwise the id is the zero uuid. */
 const keyOf = (wish: { topic: string; topicId: string; partitionIndex: number }): string =>
   `${wish.topic === '' ? wish.topicId : wish.topic}/${wish.partitionIndex}`

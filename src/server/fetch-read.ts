@@ -222,16 +222,15 @@ export function partitionOf(
   reader?: FetchReader,
 ): Partition | ErrorCode {
   const { topic, topicId, partitionIndex } = entry
-  const found =
-    topic === ''
-      ? findPartitionById(services, topicId, partitionIndex)
-      : findPartition(services, topic, partitionIndex)
+  const { usesTopicIds } = entry.list
+  const found = usesTopicIds
+    ? findPartitionById(services, topicId, partitionIndex)
+    : findPartition(services, topic, partitionIndex)
   if (found !== ErrorCode.NOT_LEADER_OR_FOLLOWER || reader?.rack === undefined) return found
   const { partitions } = services
-  const replica =
-    topic === ''
-      ? partitions.replicaById(topicId, partitionIndex)
-      : partitions.replica(topic, partitionIndex)
+  const replica = usesTopicIds
+    ? partitions.replicaById(topicId, partitionIndex)
+    : partitions.replica(topic, partitionIndex)
   return replica?.isFollower ? replica : found
 }
 

@@ -17,7 +17,6 @@ const MAX_SESSION_PARTITIONS = 20_000
 /** An incremental fetch session (KIP-227). */
 export class FetchSession {
   readonly id: number
-  readonly usesTopicIds: boolean
   readonly list: FetchList
   readonly createdMs: number
   lastUsedMs: number
@@ -28,8 +27,7 @@ export class FetchSession {
 
   constructor(id: number, usesTopicIds: boolean, isReplica: boolean, nowMs: number) {
     this.id = id
-    this.list = new FetchList(isReplica)
-    this.usesTopicIds = usesTopicIds
+    this.list = new FetchList(usesTopicIds, isReplica)
     this.createdMs = nowMs
     this.lastUsedMs = nowMs
   }
@@ -94,7 +92,7 @@ export class FetchSessionCache {
     const session = this.#sessions.get(id)
     if (session?.list.isReplica !== isReplica) return ErrorCode.FETCH_SESSION_ID_NOT_FOUND
     if (session.epoch !== epoch) return ErrorCode.INVALID_FETCH_SESSION_EPOCH
-    if (session.usesTopicIds !== usesTopicIds) return ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR
+    if (session.list.usesTopicIds !== usesTopicIds) return ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR
     session.epoch = epoch === 2_147_483_647 ? 1 : epoch + 1
     session.lastUsedMs = this.#clock.nowMs()
     this.#sessions.delete(id)

@@ -66,7 +66,7 @@ function startFull(request: FetchRequest, context: HandlerContext, reply: Reply<
     // A follower begins a new one with each connection; consumers may go on over another.
     if (isReplica && id !== undefined) context.connection.onEnd(() => fetchSessions.remove(id))
   }
-  const list = session?.list ?? new FetchList(isReplica)
+  const list = session?.list ?? new FetchList(usesTopicIds, isReplica)
   putAll(list, request, usesTopicIds)
   const kind = { full: true, sessionId: session?.id ?? NO_SESSION }
   const attempt = new FetchAttempt(list, limitsOf(request, context), context, kind, (answer) => {
