@@ -64,7 +64,11 @@ export function readEntry(
   if (epochError !== ErrorCode.NONE) return failed(entry, epochError)
   if (entry.lastFetchedEpoch >= 0 && partition.isLeader) {
     const diverged = checkDivergence(partition, entry)
-    if (diverged !== undefined) return diverged
+    if (diverged !== undefined) {
+      // Where the log begins is told with every refusal: the follower need not ask.
+      if (reader.replica) diverged.logStartOffset = partition.logStartOffset
+      return diverged
+    }
   }
   if (reader.replica) return readForReplica(services, entry, partition, room, first, reader.replica)
   if (rack) {
@@ -132,7 +136,6 @@ function readForReplica(
   const { fetchOffset } = entry
   if (isGone(partition)) return failed(entry, ErrorCode.KAFKA_STORAGE_ERROR)
   if (fetchOffset < partition.logStartOffset || fetchOffset > partition.logEndOffset) {
-    // Where the log begins is told with it: the follower need not ask.
     const answer = failed(entry, ErrorCode.OFFSET_OUT_OF_RANGE)
     answer.logStartOffset = partition.logStartOffset
     return answer

@@ -273,6 +273,24 @@ story('a leader that starts anew leads nothing before it is registered', async (
   t.ok(again.partition.isLeader)
 })
 
+story(
+  'a follower that is behind where its leader begins goes on from there',
+  async (cluster, t) => {
+    const [leader, , other] = await three(cluster)
+    await leader.append('on all')
+    await cluster.until('it is there', () => other.partition.logEndOffset === 1)
+    other.isReachable = false
+    leader.cut()
+    cluster.decide({ isr: [1, 2] })
+    for (let i = 0; i < 4; i++) await leader.append(`v${i}`)
+    t.equal(leader.partition.deleteRecordsBefore(3).errorCode, ErrorCode.NONE)
+    other.isReachable = true
+    await cluster.until('it is back', () => cluster.state.isr.includes(3), 5_000)
+    t.equal(other.partition.logStartOffset, 3)
+    t.same(await recordsOf(other.partition, 5), await recordsOf(leader.partition, 5))
+  },
+)
+
 story('followers follow the log start of the leader', async (cluster, t) => {
   const [one, two] = await three(cluster)
   for (let i = 0; i < 6; i++) await one.append(`a${i}`)
