@@ -15,7 +15,7 @@ const readme = join(root, 'README.md')
 const order = [
   ...['kcat', 'kafkajs', '@platformatic/kafka', 'confluent-kafka-javascript', 'node-rdkafka'],
   ...['Java', 'confluent-kafka (Python)', 'kafka-python', 'aiokafka'],
-  ...['franz-go (Go)', 'kafka-go (Go)', 'sarama (Go)'],
+  ...['franz-go (Go)', 'kafka-go (Go)', 'sarama (Go)', 'rust-rdkafka (Rust)'],
 ]
 const toolsRow = 'Kafka tools (Java)'
 const marks = { yes: '✓', no: '✗', none: '–' }

@@ -16,6 +16,7 @@ import {
   obtainPlatformatic,
 } from './obtain-javascript.mjs'
 import { obtainPython } from './obtain-python.mjs'
+import { obtainRust } from './obtain-rust.mjs'
 import { installDebian, mayInstallDebian, onPath, run } from './programs.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -43,6 +44,7 @@ const tools = {
   go: { skips: 'franz-go (Go) and its tests', obtain: () => obtainGo('go') },
   kafkaGo: { skips: 'kafka-go (Go) and its tests', obtain: () => obtainGo('kafkaGo') },
   sarama: { skips: 'sarama (Go) and its tests', obtain: () => obtainGo('sarama') },
+  rust: { skips: 'rust-rdkafka (Rust)', obtain: obtainRust },
   consul: { skips: 'clusters with Consul', obtain: obtainConsul },
   java: { skips: 'Java clients and Kafka tools', obtain: obtainJava },
   node22: { skips: 'unit tests on Node 22', obtain: () => obtainNode(22) },

@@ -1,4 +1,4 @@
-// The client libraries under test: a program of its own for Python, Go and Java (one JSON command a line, one JSON answer a
+// The client libraries under test: a program of its own for Python, Go, Rust and Java (one JSON command a line, one JSON answer a
 // line), a plain object for kafkajs.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { repositoryRoot } from '../../tools/repository-root.ts'
 import { type Answer, type ClientName, checked, type Driver } from './driver.ts'
 import { createKafkajsDriver } from './kafkajs-driver.ts'
-import { type ToolName, tool } from './tools.ts'
+import { type Tool, type ToolName, tool } from './tools.ts'
 
 type Starter = (bootstrap: string) => Driver | undefined
 
@@ -22,9 +22,10 @@ const starters: Record<ClientName, Starter> = {
   'confluent-kafka (Python)': python('confluent-kafka (Python)', 'python', 'driver.py'),
   'kafka-python': python('kafka-python', 'kafkaPython', 'kafka_python_driver.py'),
   aiokafka: python('aiokafka', 'aiokafka', 'aiokafka_driver.py'),
-  'franz-go (Go)': go('franz-go (Go)', 'go'),
-  'kafka-go (Go)': go('kafka-go (Go)', 'kafkaGo'),
-  'sarama (Go)': go('sarama (Go)', 'sarama'),
+  'franz-go (Go)': compiled('franz-go (Go)', 'go'),
+  'kafka-go (Go)': compiled('kafka-go (Go)', 'kafkaGo'),
+  'sarama (Go)': compiled('sarama (Go)', 'sarama'),
+  'rust-rdkafka (Rust)': compiled('rust-rdkafka (Rust)', 'rust'),
   Java: (bootstrap) => {
     const java = tool('java')
     return (
@@ -33,12 +34,16 @@ const starters: Record<ClientName, Starter> = {
   },
 }
 
-function go(client: ClientName, name: ToolName): Starter {
+function compiled(client: ClientName, name: ToolName): Starter {
   return (bootstrap) => {
     const found = tool(name)
-    return found && spawned(client, found.version, found.path, [bootstrap])
+    return found && spawned(client, versionOf(found), found.path, [bootstrap])
   }
 }
+
+/** A wrapper is as good as the library in it. */
+const versionOf = ({ version, librdkafka }: Tool) =>
+  librdkafka ? `${version}, librdkafka ${librdkafka}` : version
 
 function python(client: ClientName, name: ToolName, script: string): Starter {
   return (bootstrap) => {
@@ -54,11 +59,8 @@ function javascript(client: ClientName, name: ToolName, script: string): Starter
   return (bootstrap) => {
     const found = tool(name)
     if (!found) return undefined
-    const version = found.librdkafka
-      ? `${found.version}, librdkafka ${found.librdkafka}`
-      : found.version
     const args = [source('javascript', script), found.folder ?? '', bootstrap]
-    return spawned(client, version, found.path, args)
+    return spawned(client, versionOf(found), found.path, args)
   }
 }
 

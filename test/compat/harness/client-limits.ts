@@ -8,6 +8,9 @@ export const clientLimits: Readonly<Record<string, Readonly<Record<string, strin
     'empty keys and values': 'it reads empty bytes as null',
     'log append time': 'it tells the time that the producer set, not the broker',
   },
+  'rust-rdkafka (Rust)': {
+    'topic settings': 'it takes every change of settings for done, also one that was refused',
+  },
   '@platformatic/kafka': {
     'log append time': 'it tells the time that the producer set, not the broker',
   },

@@ -50,6 +50,7 @@ export type ClientName =
   | 'franz-go (Go)'
   | 'kafka-go (Go)'
   | 'sarama (Go)'
+  | 'rust-rdkafka (Rust)'
   | 'Java'
 
 /** Turns the two special answers into errors. */

@@ -32,6 +32,7 @@ export type ToolName =
   | 'go'
   | 'kafkaGo'
   | 'sarama'
+  | 'rust'
   | 'java'
   | 'consul'
 
