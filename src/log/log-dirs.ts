@@ -1,19 +1,18 @@
 import { join } from 'node:path'
-import { AssertionError, assert } from '../base/assert.ts'
+import { assert } from '../base/assert.ts'
 import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
-import type { Io, Timer } from '../io/io.ts'
+import type { Io } from '../io/io.ts'
 import { TailBudget } from './batch-tail.ts'
 import { FileHandles } from './file-handles.ts'
 import { IndexCache } from './index-cache.ts'
-import { LogCleaner } from './log-cleaner.ts'
 import { defaultLogConfig, type LogTopicConfig, logConfigOf } from './log-config.ts'
 import { LogDirectory } from './log-directory.ts'
 import { folderNameOf, partitionMetadataFile } from './log-files.ts'
 import type { LogMove } from './log-move.ts'
 import { LogMoves } from './log-moves.ts'
-import { retain } from './log-retention.ts'
 import type { LogSettings, LogShared } from './log-shared.ts'
+import { LogUpkeep } from './log-upkeep.ts'
 import { OpeningRoom } from './opening-room.ts'
 import { PartitionLog } from './partition-log.ts'
 import { decodePartitionMetadata, isSameTopicId } from './partition-metadata.ts'
@@ -23,11 +22,9 @@ import { TurnPace } from './turn-pace.ts'
 const openingsBytes = 64 * 1024 * 1024
 /** Folders of partitions are made for so long in one turn of the event loop. */
 const creationMs = 20
-/** How long a log goes on keeping its tail in memory when nobody reads it. */
-const tailIdleMs = 5_000
-/** Logs closed or looked after at the same time. */
+/** Logs closed at the same time. */
 const concurrency = 16
-/** A slice of housekeeping leaves the event loop after this. */
+/** A slice of recovery leaves the event loop after this. */
 const sliceMs = 5
 
 export type LogDirsOptions = {
@@ -63,10 +60,7 @@ export type DirectoryDescription = {
   readonly moves: readonly LogMove[]
 }
 
-/**
- * All logs of a broker, over its log directories, and what goes on in the background: retention, flush, checkpoints,
- * producer expiry. A directory that fails takes its own logs along and no others.
- */
+/** All logs of a broker, over its log directories. One that fails takes its own logs along and no others. */
 export class LogDirs {
   readonly #io: Io
   readonly #options: LogDirsOptions
@@ -75,13 +69,11 @@ export class LogDirs {
   readonly #logs = new Map<string, PartitionLog>()
   /** Found on disk, not asked for by anybody yet. */
   readonly #unclaimed = new Map<string, PartitionLog>()
-  readonly #cleaner: LogCleaner
+  readonly #upkeep: LogUpkeep
   readonly moves: LogMoves
   /** Where logs were on their way to when the broker stopped, by name. */
   readonly #unfinished = new Map<string, LogDirectory>()
   #dirty: PartitionLog[] = []
-  readonly #timers = new Set<Timer>()
-  #checkpointTimer: Timer | undefined
   #isClosed = false
   #unclosed = 0
 
@@ -100,7 +92,7 @@ export class LogDirs {
       await logDirs.#giveUp()
       throw error
     }
-    logDirs.#startBackground()
+    logDirs.#upkeep.start()
     return logDirs
   }
 
@@ -121,7 +113,11 @@ export class LogDirs {
       logsWithTail: new Set(),
     }
     this.moves = new LogMoves(io, this.#directories, options.logger, options.settings)
-    this.#cleaner = new LogCleaner(io, options.logger, () => this.#logs.values())
+    this.#upkeep = new LogUpkeep(io, options, {
+      directories: this.#directories,
+      logs: this.#logs,
+      logsWithTail: this.#shared.logsWithTail,
+    })
   }
 
   // ------------------------------------------------------------------------------------------------ opening
@@ -130,7 +126,7 @@ export class LogDirs {
     const { dirs, logger } = this.#options
     const events = {
       drainAtEndOfTurn: (log: PartitionLog) => this.#drainAtEndOfTurn(log),
-      checkpointSoon: () => this.#checkpointSoon(),
+      checkpointSoon: () => this.#upkeep.checkpointSoon(),
       failed: (directory: LogDirectory, error: unknown) =>
         this.#options.onDirectoryFailed?.(directory.path, error),
     }
@@ -139,10 +135,14 @@ export class LogDirs {
       this.#directories.push(directory)
       await this.#openDirectory(directory)
     }
-    if (this.#directories.every(({ isOffline }) => isOffline)) {
-      throw new LmqError('LMQ_LOG_DIR_OFFLINE', { dirs })
-    }
+    this.#assertOneLeft()
     await this.#recover()
+    this.#assertOneLeft()
+  }
+
+  #assertOneLeft(): void {
+    if (this.#directories.some(({ isOffline }) => !isOffline)) return
+    throw new LmqError('LMQ_LOG_DIR_OFFLINE', { dirs: this.#options.dirs })
   }
 
   /**
@@ -151,6 +151,7 @@ export class LogDirs {
    */
   async #giveUp(): Promise<void> {
     this.#isClosed = true
+    this.#upkeep.stop()
     for (const directory of this.#directories) {
       for (const log of directory.logs.values()) log.discard()
       if (directory.wasClean && !directory.isOffline) await directory.markClean(-1).catch(() => {})
@@ -408,121 +409,14 @@ export class LogDirs {
     for (const log of dirty) log.drain()
   }
 
-  #startBackground(): void {
-    const { settings } = this.#options
-    this.#every(
-      () => settings['log.retention.check.interval.ms'],
-      () => this.applyRetention(),
-    )
-    this.#every(
-      () => settings['log.flush.offset.checkpoint.interval.ms'],
-      () => this.#saveRecoveryPoints(),
-    )
-    this.#every(
-      () => settings['replica.high.watermark.checkpoint.interval.ms'],
-      () => this.#saveHighWatermarks(),
-    )
-    this.#every(
-      () => settings['producer.id.expiration.check.interval.ms'],
-      async () => this.#expireProducers(),
-    )
-    this.#every(
-      () => tailIdleMs,
-      async () => this.#dropIdleTails(),
-    )
-    this.#every(
-      () => settings['log.cleaner.backoff.ms'],
-      () => this.applyCompaction(),
-    )
+  /** See `LogUpkeep`. */
+  applyRetention(): Promise<void> {
+    return this.#upkeep.applyRetention()
   }
 
-  /** Runs `task` again and again, `intervalMs` after it has ended, whatever became of it. */
-  #every(intervalMs: () => number, task: () => Promise<void>): void {
-    const wait = () => {
-      if (this.#isClosed) return
-      const timer = this.#io.timers.schedule(Math.max(1, intervalMs()), () => {
-        this.#timers.delete(timer)
-        if (this.#isClosed) return
-        task()
-          .catch((error: unknown) => {
-            if (error instanceof AssertionError) throw error
-            this.#options.logger.error(
-              { error },
-              'a round of housekeeping failed; the next one comes',
-            )
-          })
-          .then(wait)
-      })
-      this.#timers.add(timer)
-    }
-    wait()
-  }
-
-  /** One round of retention over all logs, in slices. */
-  async applyRetention(): Promise<void> {
-    await this.#eachInSlices((log) => {
-      const counts = retain(log, this.#io.brokerClock.nowMs())
-      if (counts.size === 0) return
-      log.home.logger.info(
-        { log: log.name, segments: Object.fromEntries(counts), logStartOffset: log.logStartOffset },
-        'retention removed old segments',
-      )
-    })
-  }
-
-  /** Compacts whatever is due, one log after the other. */
-  async applyCompaction(): Promise<void> {
-    if (this.#options.settings['log.cleaner.enable']) await this.#cleaner.cleanDue()
-  }
-
-  async #eachInSlices(visit: (log: PartitionLog) => void): Promise<void> {
-    let endMs = this.#io.monotonic.nowMs() + sliceMs
-    for (const log of [...this.#logs.values()]) {
-      if (this.#isClosed) return
-      if (log.home.isOffline || !log.hasFolder || this.#logs.get(log.name) !== log) continue
-      try {
-        visit(log)
-      } catch (error) {
-        log.home.fail(error, 'delete')
-      }
-      if (this.#io.monotonic.nowMs() < endMs) continue
-      await this.#nextTurn()
-      endMs = this.#io.monotonic.nowMs() + sliceMs
-    }
-  }
-
-  #expireProducers(): void {
-    const nowMs = this.#io.brokerClock.nowMs()
-    const expirationMs = this.#options.settings['producer.id.expiration.ms']
-    for (const log of this.#logs.values()) {
-      if (log.state === 'open') log.producers.expire(nowMs, expirationMs)
-    }
-  }
-
-  #dropIdleTails(): void {
-    for (const log of this.#shared.logsWithTail) {
-      if (log.tailWasRead) log.tailWasRead = false
-      else log.dropTail()
-    }
-  }
-
-  #checkpointSoon(): void {
-    if (this.#checkpointTimer || this.#isClosed) return
-    const timer = this.#io.timers.schedule(100, () => {
-      this.#timers.delete(timer)
-      this.#checkpointTimer = undefined
-      void this.#saveRecoveryPoints()
-    })
-    this.#checkpointTimer = timer
-    this.#timers.add(timer)
-  }
-
-  async #saveRecoveryPoints(): Promise<void> {
-    await Promise.all(this.#directories.map((directory) => directory.saveRecoveryPoints()))
-  }
-
-  async #saveHighWatermarks(): Promise<void> {
-    await Promise.all(this.#directories.map((directory) => directory.saveHighWatermarks()))
+  /** See `LogUpkeep`. */
+  applyCompaction(): Promise<void> {
+    return this.#upkeep.applyCompaction()
   }
 
   /** Logs that `close` has still to close. */
@@ -539,9 +433,8 @@ export class LogDirs {
   async close(brokerEpoch = -1): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#cleaner.stop()
+    this.#upkeep.stop()
     await this.moves.close()
-    for (const timer of this.#timers) timer.cancel()
     const logs = this.#directories.flatMap((directory) => [...directory.logs.values()])
     this.#unclosed = logs.length
     const next = logs[Symbol.iterator]()
@@ -552,8 +445,7 @@ export class LogDirs {
       }
     }
     await Promise.all(Array.from({ length: concurrency }, closeSome))
-    await this.#saveRecoveryPoints()
-    await this.#saveHighWatermarks()
+    await this.#upkeep.saveCheckpoints()
     for (const directory of this.#directories) {
       if (!directory.isOffline) await directory.markClean(brokerEpoch).catch(() => {})
       await directory.release()
