@@ -50,6 +50,8 @@ export type RunningBroker = {
   readonly isEphemeral: boolean
   /** Ends connections, writes and flushes everything, gives ports, files and timers back. May be called again. */
   stop(): Promise<void>
+  /** Partitions that a stop under way has still to write and flush: that it goes on is seen by this falling. */
+  readonly unclosedLogs: number
 }
 
 /**
@@ -110,6 +112,9 @@ async function startWith(
     brokerId: running.brokerId,
     dataDir: dataDirs[0] ?? '',
     isEphemeral,
+    get unclosedLogs() {
+      return running.unclosedLogs
+    },
     stop() {
       stopped ??= running.stop().then(removeData)
       return stopped

@@ -13,7 +13,7 @@ import { JsonLogger } from './json-logger.ts'
 import { parseStartFlags } from './start-flags.ts'
 import { createTextLogger } from './text-logger.ts'
 
-/** A stop that takes longer is cut: the next start recovers what was not written. */
+/** A stop that gets nowhere for so long is cut: the next start recovers what was not written. */
 const stopWithinMs = 20_000
 
 /** `$XDG_DATA_HOME/lmq`, `%LOCALAPPDATA%\lmq`, else `~/.local/share/lmq`. */
@@ -67,12 +67,19 @@ export async function startCommand(argv: readonly string[]): Promise<number> {
     } else process.stdout.write(banner({ ...broker, startedMs }))
     const reason = await Promise.race([signalled, fatal])
     logger.info({ reason }, 'stopping')
-    const watchdog = setTimeout(() => {
+    let left = Number.POSITIVE_INFINITY
+    const watchdog = setInterval(() => {
+      const { unclosedLogs } = broker
+      if (unclosedLogs > 0 && unclosedLogs < left) {
+        left = unclosedLogs
+        logger.info({ unclosedLogs }, 'the logs are being closed')
+        return
+      }
       logger.error({ afterMs: stopWithinMs }, 'the stop takes too long and is cut short')
       process.exit(exitCodes.failed)
     }, stopWithinMs)
     await broker.stop()
-    clearTimeout(watchdog)
+    clearInterval(watchdog)
     logger.info({}, 'stopped')
     return reason === 'fatal' ? exitCodes.failed : exitCodes.done
   } catch (error) {

@@ -248,7 +248,8 @@ export class LogCore {
     this.#hasNewNames = false
     this.#isNewFolder = false
     await disk.flushFolder(this.folder)
-    if (isNew) await disk.flushFolder(this.home.path)
+    // At a stop the directory is flushed once for all logs, before it is marked as closed in order.
+    if (isNew && !this.flusher.isClosing) await disk.flushFolder(this.home.path)
   }
 
   /** The log lives here from now on, and all that it holds is durable here. */

@@ -222,9 +222,10 @@ export class LogDirectory implements LogHome {
     this.#saved.set(file, text)
   }
 
-  /** Leaves the mark that spares the next start its recovery. Everything must be flushed. */
+  /** Leaves the mark that spares the next start its recovery. Everything in the logs' folders must be flushed. */
   async markClean(brokerEpoch: number): Promise<void> {
     const content = Buffer.from(JSON.stringify({ version: 0, brokerEpoch }))
+    await this.#io.disk.flushFolder(this.path)
     await this.#io.disk.replaceFile(join(this.path, cleanShutdownFile), content)
   }
 
