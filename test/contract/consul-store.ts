@@ -1,7 +1,7 @@
 // What ConsulMetadataStore promises when Consul misbehaves. For every ConsulPort: a real Consul and the simulator's.
 import type { Test } from 'tap'
 import type { ConsulMetadataStore } from '../../src/cluster/consul/consul-metadata-store.ts'
-import type { ConsulPort } from '../../src/cluster/consul/consul-port.ts'
+import type { ConsulOperation, ConsulPort } from '../../src/cluster/consul/consul-port.ts'
 import type { Leadership, MetadataStore, StoreEntry } from '../../src/cluster/metadata-store.ts'
 import { type Faults, faultyPort, type LostAnswer } from './faulty-consul-port.ts'
 
@@ -124,6 +124,24 @@ export function consulStoreContract(t: Test, prepare: (t: Test) => Promise<Consu
     }
     await t.rejects(store.append(leadership, 0, bytes('late')), { code: 'LMQ_NOT_CONTROLLER' })
     t.strictSame(texts((await other.read(0, 1_000)).entries), ['a'])
+  })
+
+  check('a copy of an append that arrives behind later ones is void', async (t, scene) => {
+    const { store, other, faults } = scene
+    const leadership = await win(store)
+    await store.append(leadership, -1, bytes('a'))
+    const copies: (readonly ConsulOperation[])[] = []
+    faults.lost.push('happens later')
+    faults.before = async () => void copies.push(...faults.late.splice(0))
+    t.equal(await store.append(leadership, 0, bytes('b')), 1)
+    t.equal(await store.append(leadership, 1, bytes('c')), 2)
+    const port = scene.connect()
+    for (const copy of copies) t.match(await port.transaction(copy), { committed: false })
+    t.equal(copies.length, 1)
+    await port.close()
+    t.match(await other.head(), { index: 2 })
+    t.equal(await store.append(leadership, 2, bytes('d')), 3)
+    t.strictSame(texts((await other.read(0, 1_000)).entries), ['a', 'b', 'c', 'd'])
   })
 
   for (const fate of ['happened', 'happens later', 'never'] as const) {

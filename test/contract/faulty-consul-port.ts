@@ -25,8 +25,8 @@ export type Faults = {
   readonly late: (readonly ConsulOperation[])[]
 }
 
-const isHeadWrite = ([first, second]: readonly ConsulOperation[]): boolean =>
-  first?.verb === 'check-session' && second?.verb === 'cas'
+const isHeadWrite = (operations: readonly ConsulOperation[]): boolean =>
+  operations.some(({ key }) => key.endsWith('/head'))
 const isLead = ([first, second]: readonly ConsulOperation[]): boolean =>
   first?.verb === 'cas' && second?.verb === 'lock'
 

@@ -76,6 +76,23 @@ export function metadataStoreContract(t: Test, open: Opener): void {
     t.equal((await store.read(2, 1_000)).entries.length, 3)
   })
 
+  check('a reader goes on from any entry', async (t, { store, second }) => {
+    const leadership = await win(store)
+    const count = 20
+    for (let index = -1; index < count - 1; index++)
+      await store.append(leadership, index, bytes(`e${index + 1}`))
+    const other = await second()
+    for (let from = 0; from <= count; from++) {
+      const expected = Array.from({ length: count - from }, (_, at) => from + at)
+      for (const reader of [store, other]) {
+        const { entries } = await reader.read(from, 1_000)
+        if (entries.map(({ index }) => index).join() === expected.join()) continue
+        t.same(entries, expected, `from ${from}`)
+      }
+    }
+    t.pass()
+  })
+
   check('an append behind anything but the last entry is refused', async (t, { store }) => {
     const leadership = await win(store)
     await store.append(leadership, -1, bytes('a'))
@@ -120,6 +137,17 @@ export function metadataStoreContract(t: Test, open: Opener): void {
     await until(() => told > 0)
     t.equal(told, 1)
     t.notOk(deposed.held)
+  })
+
+  check('a deposed controller writes nothing, though nobody followed', async (t, under) => {
+    const { store } = under
+    const other = await under.second()
+    const deposed = await win(store)
+    await store.append(deposed, -1, bytes('before'))
+    await other.depose(deposed.controllerEpoch)
+    await t.rejects(store.append(deposed, 0, bytes('late')), { code: 'LMQ_NOT_CONTROLLER' })
+    t.strictSame(texts((await other.read(0, 1_000)).entries), ['before'])
+    t.match(await other.head(), { index: 0, controllerId: -1 })
   })
 
   check('deposing an epoch that is over changes nothing', async (t, { store }) => {

@@ -153,7 +153,8 @@ t.test('while a partition is loaded its clients are told to wait', async (t) => 
   world.log.holdLoads()
   world.coordinator.resign(world.coordinator.partitionOf('g'))
   world.coordinator.lead(world.coordinator.partitionOf('g'), 1)
-  t.equal(await commit(world, 'g', 8), ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+  const early = await now(world, commit(world, 'g', 8))
+  t.equal(early, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
   const beat = { groupId: 'g', generationId: 1, memberId: 'm' }
   t.equal(
     (await world.call(heartbeat, 4, beat)).errorCode,

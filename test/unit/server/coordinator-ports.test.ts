@@ -1,7 +1,8 @@
-// Goal: a coordinator that begins to load while the last records are on their way to the file loads them, too.
+// Goal: a coordinator counts on nothing that a broker's death could take away, and loads all that there is.
 import t from 'tap'
 import { OFFSETS_TOPIC } from '../../../src/coordinator/ports.ts'
 import { buildBatch } from '../../../src/protocol/batch-builder.ts'
+import { ErrorCode } from '../../../src/protocol/error-code.ts'
 import { coordinatorLog } from '../../../src/server/coordinator-ports.ts'
 import { io, openCluster, tempFolder } from '../cluster/cluster-fixture.ts'
 import { defaults, topic } from '../cluster/machine-fixture.ts'
@@ -22,4 +23,37 @@ t.test('what is appended and not yet written is loaded', async (t) => {
     found.push(piece.includes('a commit') ? 'a commit' : 'something else')
   })
   t.same(found, ['a commit'])
+})
+
+t.test('what a coordinator writes is done when every member of the ISR has it', async (t) => {
+  const cluster = await openCluster(await tempFolder(t))
+  t.teardown(() => cluster.close())
+  const topics = [topic(OFFSETS_TOPIC)]
+  await cluster.controller.createTopics({ topics, validateOnly: false, defaults })
+  const partition = cluster.partitions.get(OFFSETS_TOPIC, 0)
+  const image = cluster.image.partition(OFFSETS_TOPIC, 0)
+  if (!partition || !image) throw new Error('it is not led here')
+  partition.update({ ...image, replicas: [1, 2], isr: [1, 2], partitionEpoch: 1 })
+  const bytes = Buffer.from('a commit')
+  const batch = buildBatch([{ key: bytes, value: bytes, timestamp: 1_000 }], {}, io.crc32c)
+  let outcome: ErrorCode | undefined
+  const done = new Promise<void>((resolve) => {
+    coordinatorLog(cluster.partitions).append(0, batch, (errorCode) => {
+      outcome = errorCode
+      resolve()
+    })
+  })
+  await new Promise<void>((resolve) => partition.log.whenWritten(1, () => resolve()))
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(outcome, undefined, 'the follower does not have it')
+  const atMs = io.monotonic.nowMs()
+  partition.replicaFetched({
+    brokerId: 2,
+    brokerEpoch: -1,
+    fetchOffset: 1,
+    logStartOffset: 0,
+    atMs,
+  })
+  await done
+  t.equal(outcome, ErrorCode.NONE)
 })
