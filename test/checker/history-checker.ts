@@ -21,6 +21,9 @@ export type PollValue = Place & {
   readonly records: readonly (readonly [offset: number, value: string])[]
 }
 
+/** Records below `offset` are to go: from here on they may be there or not. */
+export type TrimValue = Place & { readonly offset: number }
+
 export type GroupOffset = Place & { readonly group: string; readonly offset: number }
 
 type EventOf<F extends string, Value> = {
@@ -42,6 +45,7 @@ export type HistoryEvent =
   | EventOf<'commit', GroupOffset>
   /** What a group is told that it has committed; an `invoke` marks when it was asked for. */
   | EventOf<'committed', GroupOffset>
+  | EventOf<'trim', TrimValue>
   | EventOf<'crash', null>
 
 export type AnomalyKind =
@@ -97,6 +101,8 @@ class Checker {
   readonly #lastSent = new Map<string, number>()
   readonly #committed = new Map<string, number>()
   readonly #asked = new Map<string, number>()
+  /** By partition: what is below may be gone. */
+  readonly #trimmed = new Map<string, number>()
   #acknowledged = 0
   #polled = 0
 
@@ -122,6 +128,9 @@ class Checker {
         break
       case 'committed':
         this.#takeCommitted(event)
+        break
+      case 'trim':
+        this.#takeTrim(event.value)
         break
       default:
         break
@@ -186,6 +195,15 @@ class Checker {
     }
   }
 
+  #takeTrim(trim: TrimValue): void {
+    const place = placeOf(trim)
+    this.#trimmed.set(place, Math.max(trim.offset, this.#trimmedTo(place)))
+  }
+
+  #trimmedTo(place: string): number {
+    return this.#trimmed.get(place) ?? 0
+  }
+
   #takePoll(process: string, poll: PollValue, t: number): void {
     const place = placeOf(poll)
     const key = `${process} ${place}`
@@ -195,7 +213,7 @@ class Checker {
       this.#note(place, offset, value)
       if (next !== undefined && offset < next) {
         this.#tell('going back', `${process}: ${place}@${offset} after ${next - 1}`)
-      } else if (next !== undefined && offset > next) {
+      } else if (next !== undefined && offset > Math.max(next, this.#trimmedTo(place))) {
         this.#tell('internal skip', `${process}: ${place} from ${next} to ${offset}`)
       }
       next = offset + 1
@@ -221,6 +239,7 @@ class Checker {
   #missing(sent: Sent): void {
     const place = placeOf(sent)
     const highest = this.#highest.get(place) ?? -1
+    if (sent.at >= 0 && sent.at < this.#trimmedTo(place)) return
     const isBelow = sent.at >= 0 && sent.at <= highest
     const what = `${sent.value} at ${place}@${sent.at}, read up to ${highest}`
     this.#tell(isBelow ? 'lost write' : 'unseen', what)

@@ -9,7 +9,8 @@ import type { SimCluster } from './sim-cluster.ts'
 import type { SimProcess } from './sim-host.ts'
 import type { SimRandom } from './sim-random.ts'
 
-export type Topic = { readonly name: string; readonly partitions: number }
+/** `partitions` grows when partitions were added for sure. */
+export type Topic = { readonly name: string; partitions: number }
 
 export type Recorder = {
   readonly cluster: SimCluster
@@ -22,37 +23,43 @@ export type Recorder = {
 
 const PATIENCE_MS = 20_000
 
-function connect(cluster: SimCluster, { io }: SimProcess): Client {
+function connect(
+  cluster: SimCluster,
+  { io }: SimProcess,
+  patienceMs: number = PATIENCE_MS,
+): Client {
   const { bootstrap } = cluster
   return new Client(io, {
     bootstrap,
     connectTimeoutMs: 2_000,
     requestTimeoutMs: 5_000,
-    retryForMs: PATIENCE_MS,
+    retryForMs: patienceMs,
   })
 }
 
 /** A client's machine: its processes come and go. */
-abstract class Actor {
+export abstract class Actor {
   protected readonly recorder: Recorder
   readonly name: string
   protected process: SimProcess
   protected client: Client
+  readonly #patienceMs: number
   #sessions = 0
   sessionName = ''
 
-  constructor(recorder: Recorder, name: string) {
+  constructor(recorder: Recorder, name: string, patienceMs: number = PATIENCE_MS) {
     this.recorder = recorder
     this.name = name
+    this.#patienceMs = patienceMs
     this.process = recorder.cluster.client(name)
-    this.client = connect(recorder.cluster, this.process)
+    this.client = connect(recorder.cluster, this.process, patienceMs)
     this.renew()
   }
 
   /** Another process takes the place of this one. */
   protected renew(): void {
     this.process = this.recorder.cluster.client(this.name)
-    this.client = connect(this.recorder.cluster, this.process)
+    this.client = connect(this.recorder.cluster, this.process, this.#patienceMs)
     this.sessionName = `${this.name}.${++this.#sessions}`
   }
 
@@ -87,10 +94,13 @@ export class SimProducer extends Actor {
     const { recorder } = this
     while (!recorder.isOver) {
       const livesMs = recorder.random.chance(0.5) ? recorder.random.int(30_000) : 1e9
-      let producer: Producer | undefined
       try {
-        producer = this.#open()
-        await this.#send(producer, recorder.cluster.nowMs + livesMs)
+        const producer = this.#open()
+        const endMs = recorder.cluster.nowMs + livesMs
+        const sending = this.#send(producer, endMs)
+        // Some die in the middle of it.
+        const isSudden = recorder.random.chance(0.5)
+        await (isSudden ? Promise.race([sending, this.wait(livesMs)]) : sending)
         if (recorder.isOver) await this.#flush(producer)
       } catch {
         // What was sent and not acknowledged may be there or not.
@@ -126,7 +136,8 @@ export class SimProducer extends Actor {
   async #send(producer: Producer, untilMs: number): Promise<void> {
     const { recorder } = this
     const { topic, random, cluster } = recorder
-    while (!recorder.isOver && cluster.nowMs < untilMs) {
+    const { sessionName } = this
+    while (!recorder.isOver && cluster.nowMs < untilMs && sessionName === this.sessionName) {
       const partition = random.int(topic.partitions)
       const count = 1 + random.int(3)
       const sends: Promise<void>[] = []
@@ -169,20 +180,27 @@ export class SimProducer extends Actor {
 /** Reads all partitions from their beginning, and on. */
 export class SimReader extends Actor {
   readonly positions = new Map<number, number>()
+  readonly #pauseMs: number
   isDone = false
+
+  /** @param pauseMs after each answer */
+  constructor(recorder: Recorder, name: string, pauseMs: number) {
+    super(recorder, name)
+    this.#pauseMs = pauseMs
+  }
 
   /** @param isEnough asked after every round */
   async run(isEnough: (reader: SimReader) => boolean): Promise<void> {
     const { topic, cluster } = this.recorder
     this.renew()
-    for (let partition = 0; partition < topic.partitions; partition++) {
-      this.positions.set(partition, 0)
-    }
     while (!isEnough(this)) {
-      const fetcher = new Fetcher(this.client, { maxWaitMs: 300, reset: 'none' })
+      const fetcher = new Fetcher(this.client, { maxWaitMs: 300, reset: 'earliest' })
+      for (let partition = this.positions.size; partition < topic.partitions; partition++) {
+        this.positions.set(partition, 0)
+      }
       fetcher.assign(this.#places())
       try {
-        while (!isEnough(this)) {
+        while (!isEnough(this) && this.positions.size === topic.partitions) {
           const records = await fetcher.poll()
           const byPartition = new Map<number, [number, string][]>()
           for (const { partitionIndex, offset, value } of records) {
@@ -200,6 +218,7 @@ export class SimReader extends Actor {
           for (const { partitionIndex, offset } of fetcher.positions) {
             this.positions.set(partitionIndex, offset)
           }
+          if (records.length > 0) await this.wait(this.#pauseMs)
         }
       } catch (error) {
         cluster.tell(`${this.name} begins anew: ${String(error)}`)

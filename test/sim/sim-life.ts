@@ -1,6 +1,9 @@
 // One life of a cluster: brokers, clients, faults, and a verdict.
 import { createTopic } from '../../src/client/admin-topics.ts'
+import type { Partition } from '../../src/cluster/partition.ts'
+import { baseOffsetOf, batchSizeOf, lastOffsetDeltaOf } from '../../src/protocol/record-batch.ts'
 import { type Anomaly, checkHistory, type HistoryEvent } from '../checker/history-checker.ts'
+import { SimAdmin } from './sim-admin.ts'
 import {
   adminOf,
   endsOf,
@@ -11,6 +14,7 @@ import {
   type Topic,
 } from './sim-clients.ts'
 import { SimCluster } from './sim-cluster.ts'
+import type { SimDisk } from './sim-disk.ts'
 import { Nemesis, type Profile } from './sim-nemesis.ts'
 
 export type Life = {
@@ -36,10 +40,11 @@ const TOO_LONG_MS = 3_600_000
 
 export async function live(seed: number, options: LifeOptions = {}): Promise<Life> {
   const profile = options.profile ?? (PROFILES[seed % PROFILES.length] as Profile)
+  const brokers = seed % 5 === 4 ? 5 : 3
   const cluster = new SimCluster(seed, {
-    brokers: 3,
+    brokers,
     clocksApartMs: seed % 5 === 0 ? 3_600_000 : 0,
-    settings: settingsOf(profile),
+    settings: settingsOf(profile, brokers),
   })
   const history: HistoryEvent[] = []
   const { random } = cluster
@@ -57,12 +62,13 @@ export async function live(seed: number, options: LifeOptions = {}): Promise<Lif
   try {
     await cluster.scheduler.run(async () => {
       look(cluster)
-      await story(cluster, nemesis, history, profile)
+      await story(cluster, nemesis, history)
       const verdict = checkHistory(history, { highWatermarks: cluster.observer.ends })
       anomalies = verdict.anomalies
       seen = verdict
       cluster.observer.check()
       checkReplicas(cluster)
+      await checkFolders(cluster)
     })
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -79,15 +85,18 @@ export async function live(seed: number, options: LifeOptions = {}): Promise<Lif
   }
 }
 
-function settingsOf(profile: Profile): Record<string, string> {
-  const safe = { 'default.replication.factor': '3', 'min.insync.replicas': '2' }
+function settingsOf(profile: Profile, brokers: number): Record<string, string> {
+  const factor = profile === 'single' && brokers === 3 ? '2' : '3'
   const common = {
     'replica.lag.time.max.ms': '4000',
-    'offsets.topic.replication.factor': profile === 'single' ? '2' : '3',
+    'log.segment.delete.delay.ms': '1000',
+    'auto.create.topics.enable': 'false',
+    'default.replication.factor': factor,
+    'offsets.topic.replication.factor': factor,
   }
-  if (profile === 'single') return { ...common, 'default.replication.factor': '2' }
-  if (profile === 'overlapping') return { ...common, ...safe }
-  return { ...common, ...safe, 'log.flush.interval.messages': '1' }
+  if (profile === 'single') return common
+  const safe = { ...common, 'min.insync.replicas': '2' }
+  return profile === 'overlapping' ? safe : { ...safe, 'log.flush.interval.messages': '1' }
 }
 
 /** Looks at all brokers again and again; the first thing that must not be ends the simulation. */
@@ -111,7 +120,6 @@ async function story(
   cluster: SimCluster,
   nemesis: Nemesis,
   history: HistoryEvent[],
-  profile: Profile,
 ): Promise<void> {
   const { random } = cluster
   const topic: Topic = { name: 'orders', partitions: 2 }
@@ -124,34 +132,41 @@ async function story(
   await createTopic(adminOf(cluster), {
     name: topic.name,
     partitionCount: topic.partitions,
-    replicationFactor: profile === 'single' ? 2 : 3,
+    replicationFactor: -1,
     configs: new Map(),
   })
   const recorder: Recorder = { cluster, random, history, topic, isOver: false }
   const producers = [
-    new SimProducer(recorder, 'p1', { acks: -1, idempotent: true }, 60),
-    new SimProducer(recorder, 'p2', { acks: -1, idempotent: true }, 200),
+    new SimProducer(recorder, 'p1', { acks: -1, idempotent: true }, 100),
+    new SimProducer(recorder, 'p2', { acks: -1, idempotent: true }, 300),
   ]
   if (random.chance(0.3)) {
     const acks = random.pick([-1, 0, 1] as const)
     producers.push(new SimProducer(recorder, 'p3', { acks, idempotent: false }, 200))
   }
   const members = [new SimMember(recorder, 'm1', 'g'), new SimMember(recorder, 'm2', 'g')]
-  const actors = [...producers, ...(random.chance(0.5) ? members : [])]
+  const admin = new SimAdmin(recorder)
+  const actors = [
+    ...producers,
+    ...(random.chance(0.5) ? members : []),
+    ...(random.chance(0.5) ? [admin] : []),
+  ]
   for (const actor of actors) void actor.run()
-  void new SimReader(recorder, 'r1').run(() => recorder.isOver)
+  void new SimReader(recorder, 'r1', random.int(200)).run(() => recorder.isOver)
   await nemesis.run()
   recorder.isOver = true
   const over = await cluster.until(() => actors.every(({ isDone }) => isDone), 120_000)
   if (!over) throw new Error('clients do not come to an end though all is well')
   await nemesis.recovered()
   await readAll(cluster, recorder)
+  admin.check()
+  for (const [action, count] of admin.counts) nemesis.counts.set(`admin ${action}`, count)
 }
 
 /** Somebody who was not there reads everything. */
 async function readAll(cluster: SimCluster, recorder: Recorder): Promise<void> {
   const ends = await endsOf(cluster, recorder.topic)
-  const reader = new SimReader(recorder, 'last')
+  const reader = new SimReader(recorder, 'last', 0)
   const hasAll = ({ positions }: SimReader) =>
     ends.every((end, partition) => (positions.get(partition) ?? 0) >= end)
   void reader.run(hasAll)
@@ -159,23 +174,64 @@ async function readAll(cluster: SimCluster, recorder: Recorder): Promise<void> {
   throw new Error(`read up to ${[...reader.positions.values()]}, not to ${ends}`)
 }
 
-/** All replicas hold the same, epoch by epoch. */
+/** All replicas hold the same, epoch by epoch, from where the last of them begins. */
 function checkReplicas(cluster: SimCluster): void {
-  const known = new Map<string, { readonly id: number; readonly content: string }>()
+  const known = new Map<string, { readonly id: number; readonly replica: Partition }[]>()
   for (const id of cluster.brokerIds) {
-    for (const { topic, partitionIndex, log } of cluster.observer.partitionsOf(id)) {
-      const bytes: Buffer[] = []
-      for (const path of cluster.host(id).disk.paths()) {
-        const isSegment = path.startsWith(`/data/${topic}-${partitionIndex}/`)
-        if (isSegment && path.endsWith('.log')) bytes.push(cluster.host(id).disk.readFileSync(path))
-      }
-      const content = Buffer.concat(bytes).toString('base64')
-      const name = `${topic}-${partitionIndex}`
-      const other = known.get(name)
-      if (!other) known.set(name, { id, content })
-      else if (other.content !== content && log.writtenEndOffset === log.logEndOffset) {
-        throw new Error(`${name} differs on brokers ${other.id} and ${id}`)
-      }
+    for (const replica of cluster.observer.partitionsOf(id)) {
+      const name = `${replica.topic}-${replica.partitionIndex}`
+      const others = known.get(name)
+      if (others) others.push({ id, replica })
+      else known.set(name, [{ id, replica }])
     }
   }
+  for (const [name, replicas] of known) {
+    const start = Math.max(...replicas.map(({ replica }) => replica.logStartOffset))
+    const [first, ...others] = replicas.map(({ id, replica }) => ({
+      id,
+      content: batchesFrom(start, cluster.host(id).disk, replica.log.folder),
+    }))
+    for (const { id, content } of others) {
+      if (!first || content.equals(first.content)) continue
+      throw new Error(`${name} differs on brokers ${first.id} and ${id}`)
+    }
+  }
+}
+
+/** The bytes of all batches of a log that hold something at or above `start`. */
+function batchesFrom(start: number, disk: SimDisk, folder: string): Buffer {
+  const isSegment = (path: string) => path.startsWith(`${folder}/`) && path.endsWith('.log')
+  const content = Buffer.concat(
+    disk
+      .paths()
+      .filter(isSegment)
+      .map((path) => disk.readFileSync(path)),
+  )
+  let at = 0
+  while (
+    at < content.length &&
+    baseOffsetOf(content, at) + lastOffsetDeltaOf(content, at) < start
+  ) {
+    at += batchSizeOf(content, at)
+  }
+  return content.subarray(at)
+}
+
+/** In a while no broker has folders but of what it is to have. */
+async function checkFolders(cluster: SimCluster): Promise<void> {
+  const strays = () => {
+    const { image } = cluster.observer
+    return cluster.brokerIds.flatMap((id) => {
+      const folders = cluster.host(id).disk.listSync('/data')
+      const isWanted = (name: string) => {
+        const [, topic = '', index] = /^(.*)-(\d+)$/.exec(name) ?? []
+        return image?.partition(topic, Number(index))?.replicas.includes(id) ?? false
+      }
+      return folders
+        .filter(({ name, isFolder }) => isFolder && name !== 'lmq-metadata' && !isWanted(name))
+        .map(({ name }) => `${id}: ${name}`)
+    })
+  }
+  if (await cluster.until(() => strays().length === 0, 30_000)) return
+  throw new Error(`folders stay behind: ${strays().join(', ')}`)
 }

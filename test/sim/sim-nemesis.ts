@@ -1,11 +1,12 @@
 // What goes wrong, chosen by the seed.
 import type { SimCluster } from './sim-cluster.ts'
 import { nameOf } from './sim-cluster.ts'
+import { diskError } from './sim-disk.ts'
 import type { SimRandom } from './sim-random.ts'
 
 /**
  * - `single`: one broker at a time, and everything in sync again before the next one. Factor 2 lives through it.
- * - `overlapping`: up to two of three; power only while everything is in sync. Factor 3 with two in sync lives through it.
+ * - `overlapping`: up to two; power only while everything is in sync. Factor 3 with two in sync lives through it.
  * - `durable`: anything, all at once too: what was acknowledged is flushed.
  */
 export type Profile = 'single' | 'overlapping' | 'durable'
@@ -21,11 +22,11 @@ const BLACKOUTS = 0.3
 /** All must be well again within this time after everything was healed. */
 const RECOVERY_MS = 90_000
 
-type Fault = 'kill' | 'lag' | 'blink' | 'power' | 'hang' | 'stop' | Disturbance
+type Fault = 'kill' | 'lag' | 'blink' | 'power' | 'hang' | 'stop' | 'disk' | Disturbance
 type Disturbance = 'cut' | 'cut from' | 'cut to' | 'clog'
 const FAULTS: readonly Fault[] = [
   ...(['kill', 'lag', 'lag', 'lag', 'blink', 'power', 'hang', 'stop'] as const),
-  ...(['cut', 'cut from', 'cut to', 'clog'] as const),
+  ...(['disk', 'cut', 'cut from', 'cut to', 'clog'] as const),
 ]
 
 export class Nemesis {
@@ -68,8 +69,8 @@ export class Nemesis {
     if (await this.#cluster.until(() => observer.isWhole, RECOVERY_MS)) return
     const { image } = observer
     const states = [...(image?.topics.values() ?? [])].flatMap(({ name, partitions }) =>
-      partitions.map(({ partitionIndex, leader, isr, replicas }) =>
-        isr.length < replicas.length
+      partitions.map(({ partitionIndex, leader, isr, replicas, addingReplicas }) =>
+        isr.length < replicas.length || addingReplicas.length > 0
           ? `${name}-${partitionIndex} leader ${leader} isr ${isr} of ${replicas}`
           : '',
       ),
@@ -121,6 +122,9 @@ export class Nemesis {
       case 'stop':
         await Promise.race([cluster.stop(id), cluster.wait(15_000)])
         break
+      case 'disk':
+        await this.#failDisk(id)
+        break
       default:
         this.#disturb(id, fault)
     }
@@ -147,6 +151,23 @@ export class Nemesis {
       this.#cluster.tell(`broker ${id} is cut from Consul`)
       consul.cut(host)
     }
+  }
+
+  /** Flushes of one folder fail, or there is no room in it; after a while somebody mends the disk. */
+  async #failDisk(id: number): Promise<void> {
+    const cluster = this.#cluster
+    const random = this.#random
+    const { disk } = cluster.host(id)
+    const folder = `/data/${random.pick(disk.listSync('/data').filter(({ isFolder }) => isFolder)).name}/`
+    const isFull = random.chance(0.5)
+    const failing = isFull ? 'write' : 'flush'
+    cluster.tell(`broker ${id}: each ${failing} in ${folder} fails`)
+    disk.fault = (call, path) =>
+      call === failing && path.startsWith(folder)
+        ? diskError(isFull ? 'ENOSPC' : 'EIO', path)
+        : undefined
+    await cluster.wait(random.int(4_000))
+    disk.fault = () => undefined
   }
 
   /** Everybody loses power. */

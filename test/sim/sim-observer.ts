@@ -20,7 +20,8 @@ type Parts = {
 type Committed = { readonly end: number; readonly lastEpoch: number; readonly leaderEpoch: number }
 type Head = { readonly index: number; readonly controllerEpoch: number; readonly writeId: string }
 
-const byProcess = new Map<SimProcess, Parts>()
+/** Holds nothing of lives that are over. */
+const byProcess = new WeakMap<SimProcess, Parts>()
 
 function note<Name extends 'tail' | 'partitions' | 'controller'>(
   name: Name,
@@ -106,8 +107,9 @@ export class SimObserver {
       if (!isThere || (this.#parts.get(id)?.partitions?.ownBrokerEpoch ?? -1) < 0) return false
     }
     for (const { partitions } of image.topics.values()) {
-      for (const { leader, isr, replicas } of partitions) {
+      for (const { leader, isr, replicas, addingReplicas, removingReplicas } of partitions) {
         if (leader < 0 || isr.length < replicas.length) return false
+        if (addingReplicas.length > 0 || removingReplicas.length > 0) return false
       }
     }
     return true

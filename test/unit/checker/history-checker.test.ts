@@ -99,3 +99,22 @@ t.test('what may be', async (t) => {
   ]
   t.strictSame(kinds(between), [], 'a commit that comes after the question')
 })
+
+t.test('records that somebody deletes may be there or not, others must be', async (t) => {
+  const three = [...send('x', 0), ...send('y', 1), ...send('z', 2)]
+  const trim = (offset: number): HistoryEvent => ({
+    process: 'admin',
+    type: 'invoke',
+    f: 'trim',
+    value: { ...place, offset },
+    t: ++now,
+  })
+  t.strictSame(kinds([...three, trim(2), poll([2, 'z'])]), [])
+  t.strictSame(kinds([...three, poll([0, 'x']), trim(2), poll([1, 'y'], [2, 'z'])]), [])
+  t.strictSame(kinds([...three, poll([0, 'x']), trim(2), poll([2, 'z'])]), [], 'a jump over them')
+  t.strictSame(kinds([...three, trim(1), poll([0, 'x'], [2, 'z'])]), [
+    'internal skip',
+    'lost write',
+  ])
+  t.strictSame(kinds([...three, trim(1), poll([2, 'z'])]), ['lost write'])
+})

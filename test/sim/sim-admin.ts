@@ -1,0 +1,196 @@
+// Somebody who changes the cluster while it is in use and in trouble.
+import { LmqError } from '../../src/base/errors.ts'
+import {
+  createPartitions,
+  createTopic,
+  deleteRecords,
+  deleteTopic,
+} from '../../src/client/admin-topics.ts'
+import { OutcomeError } from '../../src/client/outcome-error.ts'
+import { Producer } from '../../src/client/producer.ts'
+import { electLeaders } from '../../src/protocol/apis/43-elect-leaders.ts'
+import { alterPartitionReassignments } from '../../src/protocol/apis/45-alter-partition-reassignments.ts'
+import { Actor, type Recorder } from './sim-clients.ts'
+
+/** `unknown`: nobody knows when what was asked for will happen, if it does. */
+type Fate = 'there' | 'gone' | 'unknown'
+
+type Extra = { readonly name: string; fate: Fate }
+
+const ACTIONS = [
+  ...(['create', 'create', 'write', 'write', 'delete', 'grow'] as const),
+  ...(['move', 'move', 'cancel', 'elect', 'trim', 'trim'] as const),
+]
+type Action = (typeof ACTIONS)[number]
+
+const MOST_PARTITIONS = 4
+const PATIENCE_MS = 8_000
+
+/**
+ * Creates, fills and deletes topics, adds partitions, moves replicas and cancels that, elects preferred leaders, deletes
+ * records. What was acknowledged must be so in the end.
+ */
+export class SimAdmin extends Actor {
+  readonly #extras: Extra[] = []
+  readonly counts = new Map<string, number>()
+  isDone = false
+
+  constructor(recorder: Recorder) {
+    super(recorder, 'admin-actor', PATIENCE_MS)
+  }
+
+  async run(): Promise<void> {
+    const { recorder } = this
+    const { random, cluster } = recorder
+    while (!recorder.isOver) {
+      await this.wait(random.int(1_500))
+      const action = random.pick(ACTIONS)
+      try {
+        const outcome = await this.#act(action)
+        if (outcome !== undefined) {
+          this.counts.set(action, (this.counts.get(action) ?? 0) + 1)
+          cluster.tell(`admin: ${outcome}`)
+        }
+      } catch (error) {
+        if (!(error instanceof LmqError || error instanceof OutcomeError)) throw error
+        cluster.tell(`admin: ${action}: ${error.message}`)
+      }
+    }
+    this.process.host.kill()
+    this.isDone = true
+  }
+
+  /** @throws what was acknowledged and is not so */
+  check(): void {
+    const { image } = this.recorder.cluster.observer
+    for (const { name, fate } of this.#extras) {
+      const isThere = image?.topics.has(name) ?? false
+      if (fate === 'there' && !isThere) throw new Error(`topic ${name} was created, and is gone`)
+      if (fate === 'gone' && isThere) throw new Error(`topic ${name} was deleted, and is there`)
+    }
+    const { name, partitions } = this.recorder.topic
+    const count = image?.topics.get(name)?.partitions.length ?? 0
+    if (count < partitions) throw new Error(`${name} has ${count} partitions, ${partitions} wanted`)
+  }
+
+  /** @returns what was done; undefined when there was nothing to do */
+  async #act(action: Action): Promise<string | undefined> {
+    const { topic, random, cluster } = this.recorder
+    const partitionIndex = random.int(topic.partitions)
+    switch (action) {
+      case 'create':
+        return this.#create()
+      case 'write':
+        return this.#write()
+      case 'delete':
+        return this.#delete()
+      case 'grow': {
+        const count = topic.partitions + 1
+        if (count > MOST_PARTITIONS) return undefined
+        await createPartitions(this.client, topic.name, count)
+        topic.partitions = count
+        return `${topic.name} has ${count} partitions`
+      }
+      case 'move': {
+        const known = cluster.observer.image?.partition(topic.name, partitionIndex)
+        if (!known) return undefined
+        const size = known.replicas.length - known.addingReplicas.length
+        const replicas = shuffled(cluster.brokerIds, random).slice(0, size)
+        await this.#reassign(partitionIndex, replicas)
+        return `${topic.name}-${partitionIndex} moves from ${known.replicas} to ${replicas}`
+      }
+      case 'cancel': {
+        const known = cluster.observer.image?.partition(topic.name, partitionIndex)
+        if (!known || known.addingReplicas.length + known.removingReplicas.length === 0) {
+          return undefined
+        }
+        await this.#reassign(partitionIndex, null)
+        return `${topic.name}-${partitionIndex} does not move`
+      }
+      case 'elect':
+        await this.client.request('controller', electLeaders, {
+          electionType: 0,
+          topicPartitions: null,
+          timeoutMs: 2_000,
+        })
+        return 'preferred leaders are elected'
+      default:
+        return this.#trim(partitionIndex)
+    }
+  }
+
+  async #create(): Promise<string | undefined> {
+    const { random } = this.recorder
+    if (this.#extras.filter(({ fate }) => fate === 'there').length > 2) return undefined
+    // A name that was there before stands for another topic then.
+    let extra = this.#extras.find(({ fate }) => fate === 'gone')
+    if (!extra || random.chance(0.3)) {
+      extra = { name: `extra${this.#extras.length}`, fate: 'gone' }
+      this.#extras.push(extra)
+    }
+    extra.fate = 'unknown'
+    await createTopic(this.client, {
+      name: extra.name,
+      partitionCount: 1 + random.int(2),
+      replicationFactor: -1,
+      configs: new Map(),
+    })
+    extra.fate = 'there'
+    return `${extra.name} is there`
+  }
+
+  async #delete(): Promise<string | undefined> {
+    const extra = this.#pick()
+    if (!extra) return undefined
+    extra.fate = 'unknown'
+    await deleteTopic(this.client, extra.name)
+    extra.fate = 'gone'
+    return `${extra.name} is deleted`
+  }
+
+  async #write(): Promise<string | undefined> {
+    const extra = this.#pick()
+    if (!extra) return undefined
+    const producer = new Producer(this.client, { acks: -1, retryForMs: PATIENCE_MS })
+    const count = 1 + this.recorder.random.int(5)
+    const sends = Array.from({ length: count }, (_, at) =>
+      producer.send(extra.name, { key: null, value: Buffer.from(`${at}`), timestamp: 1_000 }, 0),
+    )
+    await Promise.all(sends)
+    return `${extra.name} has ${count} records more`
+  }
+
+  async #reassign(partitionIndex: number, replicas: readonly number[] | null): Promise<void> {
+    const { name } = this.recorder.topic
+    const answer = await this.client.request('controller', alterPartitionReassignments, {
+      timeoutMs: 5_000,
+      topics: [{ name, partitions: [{ partitionIndex, replicas }] }],
+    })
+    const errorCode = answer.responses[0]?.partitions[0]?.errorCode ?? answer.errorCode
+    if (errorCode !== 0) throw new OutcomeError(errorCode, `partition ${name}-${partitionIndex}`)
+  }
+
+  async #trim(partitionIndex: number): Promise<string | undefined> {
+    const { topic, random, cluster } = this.recorder
+    const end = cluster.observer.ends.get(`${topic.name}-${partitionIndex}`) ?? 0
+    if (end === 0) return undefined
+    const offset = random.chance(0.2) ? end : random.int(end)
+    this.note({
+      type: 'invoke',
+      f: 'trim',
+      value: { topic: topic.name, partition: partitionIndex, offset },
+    })
+    await deleteRecords(this.client, [{ topic: topic.name, partitionIndex, offset }])
+    return `${topic.name}-${partitionIndex} begins at ${offset}`
+  }
+
+  #pick(): Extra | undefined {
+    const there = this.#extras.filter(({ fate }) => fate === 'there')
+    return there.length === 0 ? undefined : this.recorder.random.pick(there)
+  }
+}
+
+function shuffled(list: readonly number[], random: Recorder['random']): number[] {
+  const left = [...list]
+  return list.map(() => left.splice(random.int(left.length), 1)[0] as number)
+}
