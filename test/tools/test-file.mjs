@@ -1,11 +1,25 @@
 // Runs one compiled test file in a process of its own and counts its tests.
 import { spawn } from 'node:child_process'
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Parser } from 'tap-parser'
 
 /** Output kept for the report of a failed file; the .tap file has all of it. */
 const keptStderrBytes = 20_000
 const graceMs = 5_000
+
+/** Files that run now, by process: whoever is stopped takes them along. */
+const running = new Map()
+for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
+  process.on(signal, () => process.exit(code))
+}
+process.on('exit', () => {
+  for (const [pid, folder] of running) {
+    killGroup(pid, 'SIGKILL')
+    removeFolder(folder)
+  }
+})
 
 /**
  * A test is a `t.test` that makes assertions itself (or the top of a file that does): it passes when all of them hold.
@@ -66,12 +80,14 @@ function failureText(result) {
 
 function tapOf({ node, file, cwd, env, limitMs, tapPath, nodeArgs, parser }) {
   return new Promise((resolve) => {
+    const temporary = mkdtempSync(join(tmpdir(), 'lmq-test-'))
     const child = spawn(node, [...nodeArgs, file], {
       cwd,
-      env,
+      env: { ...env, TMPDIR: temporary },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })
+    if (child.pid !== undefined) running.set(child.pid, temporary)
     const tap = createWriteStream(tapPath)
     let stderr = ''
     let fault
@@ -91,6 +107,8 @@ function tapOf({ node, file, cwd, env, limitMs, tapPath, nodeArgs, parser }) {
     child.on('close', (code, signal) => {
       clearTimeout(limit)
       killGroup(child.pid, 'SIGKILL')
+      running.delete(child.pid)
+      removeFolder(temporary)
       parser.on('complete', () => tap.end(() => resolve({ code, signal, stderr, fault })))
       parser.end()
     })
@@ -103,5 +121,14 @@ function killGroup(pid, signal) {
     process.kill(-pid, signal)
   } catch {
     // Gone already.
+  }
+}
+
+/** What a file that was killed left there goes with it. */
+function removeFolder(folder) {
+  try {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3, retryDelay: 100 })
+  } catch {
+    // Something that is being killed still writes there; the system clears its folder some time.
   }
 }
