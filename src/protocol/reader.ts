@@ -121,9 +121,10 @@ export class Reader {
     return text
   }
 
+  /** Null is written as -1 and read from any negative size, here and below (generated readers of Kafka). */
   nullableString(): string | null {
     const size = this.int16()
-    if (size === -1) return null
+    if (size < 0) return null
     return this.#text(size)
   }
 
@@ -151,7 +152,7 @@ export class Reader {
 
   nullableBytes(): Buffer | null {
     const size = this.int32()
-    if (size === -1) return null
+    if (size < 0) return null
     const at = this.take(size)
     return this.buffer.subarray(at, at + size)
   }
@@ -176,7 +177,7 @@ export class Reader {
    * @returns -1 for null
    */
   arrayLength(minElementBytes: number, decodedElementBytes: number): number {
-    return this.#checkedCount(this.int32(), minElementBytes, decodedElementBytes)
+    return this.#checkedCount(Math.max(-1, this.int32()), minElementBytes, decodedElementBytes)
   }
 
   compactArrayLength(minElementBytes: number, decodedElementBytes: number): number {
@@ -184,7 +185,7 @@ export class Reader {
   }
 
   #checkedCount(count: number, minElementBytes: number, decodedElementBytes: number): number {
-    if (count < -1 || count * minElementBytes > this.end - this.position) {
+    if (count * minElementBytes > this.end - this.position) {
       throw protocolError('array count exceeds the bytes left', { count, left: this.remaining })
     }
     if (count > 0) this.#spend(count * decodedElementBytes)

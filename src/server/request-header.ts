@@ -31,7 +31,7 @@ export class RequestHeaderReader {
     const idBytes = buffer.readInt16BE(start + 8)
     let bodyStart = start + MIN_HEADER_BYTES
     let clientId = ''
-    if (idBytes < -1 || idBytes > end - bodyStart) throw protocolError('client id ends early')
+    if (idBytes > end - bodyStart) throw protocolError('client id ends early')
     if (idBytes > 0) {
       clientId = this.#textOf(buffer, bodyStart, idBytes)
       bodyStart += idBytes

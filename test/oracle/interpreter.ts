@@ -108,8 +108,7 @@ function readLength(source: Source, compact: boolean, plain: 2 | 4): number | un
   if (compact) length = source.uvarint() - 1
   else if (plain === 2) length = source.next(2).readInt16BE()
   else length = source.next(4).readInt32BE()
-  if (length === -1) return undefined
-  if (length < 0) throw new OracleError('negative length')
+  if (length < 0) return undefined
   return length
 }
 
