@@ -38,6 +38,7 @@ import type { ApiTable } from './api-table.ts'
 import { catchUp, confirm } from './confirmation.ts'
 import { addressBytes, principalBytes } from './forwarded-client.ts'
 import type { ClusterPort, ConnectionFacts, Services } from './handler.ts'
+import { Handover } from './handover.ts'
 import { bodyOfForwarded, serveRequest } from './inner-request.ts'
 import type { ProducerIdBlock } from './producer-ids.ts'
 import { Wakefulness } from './wakefulness.ts'
@@ -86,6 +87,7 @@ export class ClusterMembership implements ClusterPort {
   #lifecycle: BrokerLifecycle | undefined
   #replication: Replication | undefined
   #failures: FailureReport | undefined
+  #handover: Handover | undefined
   #registration: Omit<BrokerRegistration, 'unfenced'> | undefined
   #membership: Membership | undefined
   #lane = 0
@@ -245,6 +247,17 @@ export class ClusterMembership implements ClusterPort {
       logger,
     })
     this.#failures.note()
+    this.#handover = new Handover({
+      io,
+      brokerId,
+      image: tail.image,
+      partitions,
+      connect: (leaderId) => this.peers.connection(leaderId, 'handover'),
+    })
+  }
+
+  get handover(): Handover | undefined {
+    return this.#handover
   }
 
   /** A log directory was closed after a disk error: others are to lead what lay in it. */
@@ -274,7 +287,10 @@ export class ClusterMembership implements ClusterPort {
   /** Has others lead what this broker leads. */
   async leave(): Promise<void> {
     const others = [...this.#options.tail.image.liveBrokers()].length > 1
-    if (others) await this.#lifecycle?.leave(HANDOVER_MS).catch(() => {})
+    if (!others) return
+    await this.#handover?.begin()
+    await this.#lifecycle?.leave(HANDOVER_MS).catch(() => {})
+    await this.#handover?.end()
   }
 
   async close(): Promise<void> {

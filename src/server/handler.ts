@@ -16,6 +16,7 @@ import type { TopicMetricsTable } from '../metrics/topic-metrics.ts'
 import type { ErrorCode } from '../protocol/error-code.ts'
 import type { Api, RequestOf, ResponseInput } from '../protocol/schema.ts'
 import type { FetchSessionCache } from './fetch-session-cache.ts'
+import type { Handover } from './handover.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { MetadataCache } from './metadata-cache.ts'
 import type { ProduceTimeouts } from './produce-timeouts.ts'
@@ -87,6 +88,8 @@ export type ClusterPort = {
   heartbeat(heartbeat: Heartbeat, connection: ConnectionFacts): Promise<HeartbeatAnswer>
   /** Whether this broker, too, counts the controller of that epoch as lost. */
   grantsVote(controllerEpoch: number): Promise<boolean>
+  /** Passes on what comes too late for a partition that was led here; undefined until this broker takes part. */
+  readonly handover: Handover | undefined
   /** Undefined until this broker takes part. */
   readonly replication: { count(): ReplicationCounts } | undefined
 }

@@ -166,7 +166,11 @@ class ProduceAttempt implements Expiring {
       apiVersion >= FIRST_VERSION_WITH_IDS
         ? findPartitionById(services, topicId, index)
         : findPartition(services, name, index)
-    if (typeof partition === 'number') return this.#refuse(answer, name, topicId, partition)
+    if (typeof partition === 'number') {
+      const isLate = partition === ErrorCode.NOT_LEADER_OR_FOLLOWER
+      if (isLate && this.#passLate(answer, name, topicId, records)) return answer
+      return this.#refuse(answer, name, topicId, partition)
+    }
     if (isInternalTopic(partition.topic) && clientId !== ADMIN_CLIENT_ID) {
       return this.#refuse(answer, name, topicId, ErrorCode.INVALID_TOPIC_EXCEPTION)
     }
@@ -177,9 +181,86 @@ class ProduceAttempt implements Expiring {
     const count = records.length >= BATCH_HEADER_BYTES ? recordCountOf(records, 0) : 0
     const acks = this.#request.acks
     partition.append(records, { acks, produceVersion: apiVersion }, (result) =>
-      this.#appended(answer, partition, result, count, records.length),
+      this.#isDeposed(result, partition) && this.#passAppended(answer, partition, records)
+        ? undefined
+        : this.#appended(answer, partition, result, count, records.length),
     )
     return answer
+  }
+
+  // ------------------------------------------------------------------------------------------------ handed over
+
+  /** The lead was lost while a batch waited to be acknowledged. */
+  #isDeposed({ errorCode }: AppendResult, partition: Partition): boolean {
+    return errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER && partition.leaderId >= 0
+  }
+
+  /** What came after the lead was lost, and before the client knew. @returns false where it has to be refused */
+  #passLate(answer: PartitionAnswer, name: string, topicId: string, records: Buffer): boolean {
+    const { image } = this.#context.services
+    const topic = topicId === ZERO_UUID ? image.topic(name) : image.topicById(topicId)
+    if (!topic || isInternalTopic(topic.name)) return false
+    if (!this.#handover?.takes(topic.topicId, answer.index)) return false
+    this.#pending++
+    this.#pass(answer, topic, records)
+    return true
+  }
+
+  /** What was appended here and is not known to be anywhere else: the new leader tells it from a new batch. */
+  #passAppended(answer: PartitionAnswer, partition: Partition, records: Buffer): boolean {
+    const copy = this.#finished ? undefined : this.#handover?.copyOf(records, partition)
+    if (!copy || isInternalTopic(partition.topic)) return false
+    this.#pass(answer, { name: partition.topic, topicId: partition.topicId }, copy)
+    return true
+  }
+
+  /** Brokers and those who want no answer are not served in this way. */
+  get #handover() {
+    const { services, connection } = this.#context
+    if (this.#request.acks === Acks.none || connection.brokerId !== undefined) return undefined
+    return services.cluster?.handover
+  }
+
+  #pass(
+    answer: PartitionAnswer,
+    { name, topicId }: { readonly name: string; readonly topicId: string },
+    records: Buffer,
+  ): void {
+    const { acks, timeoutMs } = this.#request
+    // The connection to the other broker may still have it when the answer is given up.
+    this.#frameIsFree = false
+    const request = {
+      topic: name,
+      topicId,
+      partitionIndex: answer.index,
+      records,
+      acks: acks === Acks.all ? Acks.all : Acks.leader,
+      timeoutMs,
+      client: this.#context.connection,
+    }
+    this.#handover?.pass(request, (passed, mayGo) => {
+      answer.errorCode = passed.errorCode as ErrorCode
+      answer.baseOffset = passed.baseOffset
+      answer.logAppendTimeMs = passed.logAppendTimeMs
+      answer.logStartOffset = passed.logStartOffset
+      answer.recordErrors = passed.recordErrors as AppendResult['recordErrors']
+      answer.errorMessage = passed.errorMessage
+      if (passed.errorCode !== ErrorCode.NONE) this.#failed = true
+      const isRefused = passed.errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER
+      if (mayGo || isRefused) this.#nameLeader(answer, name)
+      this.#pending--
+      if (this.#pending === 0) this.#finish()
+    })
+  }
+
+  /** KIP-951: a client that knows who leads need not ask. */
+  #nameLeader(answer: PartitionAnswer, topic: string): void {
+    const { services, apiVersion } = this.#context
+    if (apiVersion < FIRST_VERSION_WITH_LEADER) return
+    answer.currentLeader = currentLeaderOf(services, topic, answer.index)
+    if (answer.currentLeader.leaderId < 0) return
+    this.#leaders ??= new Set()
+    this.#leaders.add(answer.currentLeader.leaderId)
   }
 
   /** Before an append was begun. */
@@ -193,14 +274,11 @@ class ProduceAttempt implements Expiring {
     this.#failed = true
     answer.errorCode = errorCode
     services.topicMetrics.total.failedProduceRequests++
-    const { apiVersion } = this.#context
-    if (errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER && apiVersion >= FIRST_VERSION_WITH_LEADER) {
-      const topic = topicId === ZERO_UUID ? name : (services.image.topicById(topicId)?.name ?? '')
-      answer.currentLeader = currentLeaderOf(services, topic, answer.index)
-      if (answer.currentLeader.leaderId >= 0) {
-        this.#leaders ??= new Set()
-        this.#leaders.add(answer.currentLeader.leaderId)
-      }
+    if (errorCode === ErrorCode.NOT_LEADER_OR_FOLLOWER) {
+      this.#nameLeader(
+        answer,
+        topicId === ZERO_UUID ? name : (services.image.topicById(topicId)?.name ?? ''),
+      )
     }
     return answer
   }
@@ -230,6 +308,7 @@ class ProduceAttempt implements Expiring {
       answer.recordErrors = result.recordErrors
       if (isAboutSequence(result.errorCode)) answer.logStartOffset = partition.logStartOffset
       answer.errorMessage = result.errorMessage
+      if (this.#isDeposed(result, partition)) this.#nameLeader(answer, partition.topic)
       metrics.failedProduceRequests++
       metrics.bytesRejected += sizeBytes
       topicMetrics.total.failedProduceRequests++
