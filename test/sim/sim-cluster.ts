@@ -14,6 +14,8 @@ export type SimClusterOptions = {
   readonly settings?: Readonly<Record<string, string>>
   /** Wall clocks of the machines differ by up to this. */
   readonly clocksApartMs?: number
+  /** Log directories of each broker; the first one if not said. */
+  readonly disks?: 1 | 2
 }
 
 export const PORT = 9_092
@@ -57,6 +59,10 @@ export class SimCluster {
   /** Brokers that run and have started. */
   get running(): readonly number[] {
     return [...this.#running.keys()]
+  }
+
+  get dataDirs(): readonly string[] {
+    return this.#options.disks === 2 ? ['/data', '/data2'] : ['/data']
   }
 
   get brokerIds(): readonly number[] {
@@ -155,7 +161,7 @@ export class SimCluster {
       })
     this.observer.booting(id, process)
     const broker = Broker.start({
-      ...{ io, loaded, dataDirs: ['/data'], logger, onFatal },
+      ...{ io, loaded, dataDirs: this.dataDirs, logger, onFatal },
       bootId: process.host.bootId,
       cluster: { clusterId: CLUSTER_ID, openStore },
     })

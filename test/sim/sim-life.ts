@@ -44,6 +44,7 @@ export async function live(seed: number, options: LifeOptions = {}): Promise<Lif
   const cluster = new SimCluster(seed, {
     brokers,
     clocksApartMs: seed % 5 === 0 ? 3_600_000 : 0,
+    disks: seed % 3 === 1 ? 2 : 1,
     settings: settingsOf(profile, brokers),
   })
   const history: HistoryEvent[] = []
@@ -222,7 +223,8 @@ async function checkFolders(cluster: SimCluster): Promise<void> {
   const strays = () => {
     const { image } = cluster.observer
     return cluster.brokerIds.flatMap((id) => {
-      const folders = cluster.host(id).disk.listSync('/data')
+      const { disk } = cluster.host(id)
+      const folders = cluster.dataDirs.flatMap((path) => disk.listSync(path))
       const isWanted = (name: string) => {
         const [, topic = '', index] = /^(.*)-(\d+)$/.exec(name) ?? []
         return image?.partition(topic, Number(index))?.replicas.includes(id) ?? false

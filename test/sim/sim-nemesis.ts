@@ -153,21 +153,29 @@ export class Nemesis {
     }
   }
 
-  /** Flushes of one folder fail, or there is no room in it; after a while somebody mends the disk. */
+  /** Flushes of one folder fail, or there is no room in it; after a while the disk is mended, and the broker restarted. */
   async #failDisk(id: number): Promise<void> {
     const cluster = this.#cluster
     const random = this.#random
     const { disk } = cluster.host(id)
-    const folder = `/data/${random.pick(disk.listSync('/data').filter(({ isFolder }) => isFolder)).name}/`
+    const folders = cluster.dataDirs.flatMap((path) =>
+      disk.listSync(path).flatMap(({ name, isFolder }) => (isFolder ? `${path}/${name}/` : [])),
+    )
+    const folder = random.pick(folders)
     const isFull = random.chance(0.5)
     const failing = isFull ? 'write' : 'flush'
     cluster.tell(`broker ${id}: each ${failing} in ${folder} fails`)
-    disk.fault = (call, path) =>
-      call === failing && path.startsWith(folder)
-        ? diskError(isFull ? 'ENOSPC' : 'EIO', path)
-        : undefined
+    let hasFailed = false
+    disk.fault = (call, path) => {
+      if (call !== failing || !path.startsWith(folder)) return undefined
+      hasFailed = true
+      return diskError(isFull ? 'ENOSPC' : 'EIO', path)
+    }
     await cluster.wait(random.int(4_000))
     disk.fault = () => undefined
+    if (!hasFailed) return
+    cluster.kill(id)
+    cluster.start(id)
   }
 
   /** Everybody loses power. */
