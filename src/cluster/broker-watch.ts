@@ -51,7 +51,7 @@ export type BrokerWatchOptions = {
 }
 
 /** Looks per session time-out. */
-const LOOKS = 8
+const LOOKS = 20
 /** A look that comes this much later than planned says that this process hung. */
 const LATE_MS = 1_000
 const DIAL_TIMEOUT_MS = 500
