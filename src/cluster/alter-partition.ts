@@ -4,7 +4,7 @@ import type { ConfigRules } from './config-rules.ts'
 import type { Decision } from './decision.ts'
 import type { MetadataImage } from './metadata-image.ts'
 import { PartitionChanges } from './partition-changes.ts'
-import type { PartitionImage } from './topic-image.ts'
+import { LeaderRecoveryState, type PartitionImage } from './topic-image.ts'
 
 /** A member of the ISR that a leader asks for; an epoch of -1 is not checked. */
 export type IsrMember = { readonly brokerId: number; readonly brokerEpoch: number }
@@ -16,6 +16,8 @@ export type IsrChange = {
   readonly leaderEpoch: number
   readonly partitionEpoch: number
   readonly isr: readonly IsrMember[]
+  /** RECOVERED as a rule: a leader that asks has taken over. */
+  readonly leaderRecoveryState?: number
 }
 
 /** A leader asks for other in-sync replicas (KIP-497). */
@@ -33,6 +35,7 @@ export type IsrOutcome = {
   readonly leader: number
   readonly leaderEpoch: number
   readonly isr: readonly number[]
+  readonly leaderRecoveryState: number
   readonly partitionEpoch: number
 }
 
@@ -70,7 +73,7 @@ function decideOne(
   brokerId: number,
   change: IsrChange,
 ): IsrOutcome {
-  const { topicId, partitionIndex } = change
+  const { topicId, partitionIndex, leaderRecoveryState = LeaderRecoveryState.RECOVERED } = change
   const refused = (errorCode: ErrorCode): IsrOutcome => ({
     topicId,
     partitionIndex,
@@ -78,6 +81,7 @@ function decideOne(
     leader: -1,
     leaderEpoch: -1,
     isr: [],
+    leaderRecoveryState: LeaderRecoveryState.RECOVERED,
     partitionEpoch: -1,
   })
   const topic = image.topicById(topicId)
@@ -87,7 +91,7 @@ function decideOne(
   const refusal = refusalOf(image, partition, brokerId, change)
   if (refusal !== ErrorCode.NONE) return refused(refusal)
   const isr = change.isr.map((member) => member.brokerId)
-  const after = drafts.change(topic, partitionIndex, { isr }) ?? partition
+  const after = drafts.change(topic, partitionIndex, { isr, leaderRecoveryState }) ?? partition
   if (after.leader !== brokerId) return refused(ErrorCode.NEW_LEADER_ELECTED)
   return {
     topicId,
@@ -96,6 +100,7 @@ function decideOne(
     leader: after.leader,
     leaderEpoch: after.leaderEpoch,
     isr: after.isr,
+    leaderRecoveryState: after.leaderRecoveryState,
     partitionEpoch: after.partitionEpoch,
   }
 }
@@ -105,7 +110,7 @@ function refusalOf(
   image: MetadataImage,
   partition: PartitionImage,
   brokerId: number,
-  { topicId, leaderEpoch, partitionEpoch, isr }: IsrChange,
+  { topicId, leaderEpoch, partitionEpoch, isr, leaderRecoveryState }: IsrChange,
 ): ErrorCode {
   if (leaderEpoch > partition.leaderEpoch || partitionEpoch > partition.partitionEpoch) {
     return ErrorCode.NOT_CONTROLLER
@@ -119,6 +124,11 @@ function refusalOf(
     members.has(brokerId) &&
     isr.every((member) => partition.replicas.includes(member.brokerId))
   if (!isSound) return ErrorCode.INVALID_REQUEST
+  if (leaderRecoveryState === LeaderRecoveryState.RECOVERING) {
+    // Nobody is in sync with a leader that has not taken over, and none goes back to that (KIP-704).
+    const isGoingOn = partition.leaderRecoveryState === LeaderRecoveryState.RECOVERING
+    if (!isGoingOn || isr.length > 1) return ErrorCode.INVALID_REQUEST
+  }
   return isr.every((member) => isEligible(image, topicId, partition, member))
     ? ErrorCode.NONE
     : ErrorCode.INELIGIBLE_REPLICA

@@ -267,9 +267,11 @@ export function importRecords(
         isr: [brokerId],
         elr: [],
         lastKnownElr: [],
+        emptied: [],
         addingReplicas: [],
         removingReplicas: [],
         leader: brokerId,
+        leaderRecoveryState: 0,
         leaderEpoch: Math.max(0, partition.latestEpoch),
         partitionEpoch: 0,
       })

@@ -5,6 +5,7 @@ import type { alterPartition } from '../protocol/apis/56-alter-partition.ts'
 import { ErrorCode, errorName } from '../protocol/error-code.ts'
 import type { RequestInput, ResponseOf } from '../protocol/schema.ts'
 import type { IsrOutcome, IsrProposal } from './leadership.ts'
+import { LeaderRecoveryState } from './topic-image.ts'
 
 export type AlterPartitionRequest = RequestInput<typeof alterPartition>
 export type AlterPartitionResponse = ResponseOf<typeof alterPartition>
@@ -125,7 +126,7 @@ export class IsrChanges {
           leaderEpoch,
           newIsr: [],
           newIsrWithEpochs: isr,
-          leaderRecoveryState: 0,
+          leaderRecoveryState: LeaderRecoveryState.RECOVERED,
           partitionEpoch,
         })),
       })),

@@ -291,13 +291,15 @@ export class MetadataImage {
     const before = topic.partitions[record.partitionIndex]
     assert(before, `partition ${record.partitionIndex} of ${topic.name} is not in the image`)
     assert(record.leaderEpoch >= before.leaderEpoch, 'a leader epoch went back')
-    const { isr, elr, lastKnownElr, leader, leaderEpoch, partitionEpoch } = record
+    const { isr, elr, lastKnownElr, emptied, leader, leaderEpoch, partitionEpoch } = record
     const after: PartitionImage = {
       ...before,
       isr,
       elr,
       lastKnownElr,
+      emptied,
       leader,
+      leaderRecoveryState: record.leaderRecoveryState,
       leaderEpoch,
       partitionEpoch,
     }

@@ -110,9 +110,11 @@ const kinds = {
     isr: ints,
     elr: orAbsent(ints, []),
     lastKnownElr: orAbsent(ints, []),
+    emptied: orAbsent(ints, []),
     addingReplicas: orAbsent(ints, []),
     removingReplicas: orAbsent(ints, []),
     leader: int,
+    leaderRecoveryState: orAbsent(int, 0),
     leaderEpoch: int,
     partitionEpoch: int,
   },
@@ -123,7 +125,9 @@ const kinds = {
     isr: ints,
     elr: orAbsent(ints, []),
     lastKnownElr: orAbsent(ints, []),
+    emptied: orAbsent(ints, []),
     leader: int,
+    leaderRecoveryState: orAbsent(int, 0),
     leaderEpoch: int,
     partitionEpoch: int,
   },
@@ -161,6 +165,7 @@ function encodeRecord(record: MetadataRecord): string {
     return JSON.stringify(record)
   }
   const { kind, topicId, partitionIndex, leader, leaderEpoch, partitionEpoch } = record
+  const { leaderRecoveryState } = record
   let line = `{"kind":"${kind}","topicId":${JSON.stringify(topicId)},"partitionIndex":${partitionIndex}`
   if (record.kind === 'partition') {
     line += list('replicas', record.replicas)
@@ -169,6 +174,8 @@ function encodeRecord(record: MetadataRecord): string {
   }
   // Empty in nearly all partitions, which are most of a log: but the ISR, none of the lists is needed then.
   line += `,"isr":[${record.isr}]${list('elr', record.elr)}${list('lastKnownElr', record.lastKnownElr)}`
+  line += list('emptied', record.emptied)
+  if (leaderRecoveryState !== 0) line += `,"leaderRecoveryState":${leaderRecoveryState}`
   return `${line},"leader":${leader},"leaderEpoch":${leaderEpoch},"partitionEpoch":${partitionEpoch}}`
 }
 

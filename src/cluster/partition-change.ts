@@ -1,5 +1,6 @@
+import { assert } from '../base/assert.ts'
 import type { MetadataRecord } from './metadata-records.ts'
-import type { PartitionImage } from './topic-image.ts'
+import { LeaderRecoveryState, type PartitionImage } from './topic-image.ts'
 
 /**
  * What somebody wants of a partition. What is not named stays as it is; leader, eligible leaders and the end of a
@@ -10,9 +11,10 @@ export type PartitionTarget = {
   readonly replicas?: readonly number[]
   readonly addingReplicas?: readonly number[]
   readonly removingReplicas?: readonly number[]
+  readonly leaderRecoveryState?: number
   /** A broker that lost records of its log, or is gone for good: it counts as eligible nowhere any more. */
   readonly lost?: number
-  /** A broker of which a disk is another one: whether it had more than others does not matter any more. */
+  /** A broker of which a disk is another one: what it had does not matter any more, it is the last to be chosen. */
   readonly emptied?: number
   /** A broker whose process is a new one: what it leads gets a new leader epoch even if it goes on leading. */
   readonly restarted?: number
@@ -21,7 +23,9 @@ export type PartitionTarget = {
 /**
  * - `online`: the leader stays as long as it may lead; else the first in-sync replica, else an eligible one.
  * - `preferred`: as `online`, but the first replica goes before the present leader.
- * - `unclean`: as `online`, and when that finds nobody, any living replica: records may be lost.
+ * - `unclean`: as `online`, and when that finds nobody, any living replica: records may be lost. The last leader goes
+ *   before the others, those that are being added and those that came back with other disks behind them: they are known
+ *   to have less. (Kafka takes the first that lives.)
  */
 export type ElectionKind = 'online' | 'preferred' | 'unclean'
 
@@ -39,9 +43,11 @@ type Draft = {
   isr: readonly number[]
   elr: readonly number[]
   lastKnownElr: readonly number[]
+  emptied: readonly number[]
   addingReplicas: readonly number[]
   removingReplicas: readonly number[]
   leader: number
+  leaderRecoveryState: number
 }
 
 export const NO_LEADER = -1
@@ -69,14 +75,19 @@ export function changePartition(
     isr: target.isr ?? partition.isr,
     elr: partition.elr,
     lastKnownElr: partition.lastKnownElr,
+    emptied: partition.emptied,
     addingReplicas: target.addingReplicas ?? partition.addingReplicas,
     removingReplicas: target.removingReplicas ?? partition.removingReplicas,
     leader: partition.leader,
+    leaderRecoveryState: target.leaderRecoveryState ?? partition.leaderRecoveryState,
   }
   completeReassignment(draft)
   chooseEligible(partition, draft, target.lost, rules.minInSyncReplicas)
+  noteEmptied(draft, target.emptied)
   elect(partition, draft, rules)
   rememberLeader(partition, draft, target.emptied)
+  forgetEmptied(draft)
+  check(draft)
 
   const replicaGone = partition.replicas.some((replica) => !draft.replicas.includes(replica))
   const renewed = target.restarted !== undefined && partition.leader === target.restarted
@@ -93,14 +104,24 @@ export function changePartition(
 export const isReassigning = ({ addingReplicas, removingReplicas }: PartitionImage): boolean =>
   addingReplicas.length > 0 || removingReplicas.length > 0
 
-/** A reassignment ends when everybody who is to stay is in sync: then who is to go goes. */
+/**
+ * A reassignment ends when everybody who was added is in sync: then who is to go goes. Who stays need not be in sync, it
+ * was not before either; unless there will be fewer replicas, which are not to be fewer in sync by that (Kafka:
+ * PartitionReassignmentReplicas).
+ */
 function completeReassignment(draft: Draft): void {
   const { addingReplicas, removingReplicas } = draft
   if (addingReplicas.length === 0 && removingReplicas.length === 0) return
   const stays = (replica: number) => !removingReplicas.includes(replica)
   const replicas = draft.replicas.filter(stays)
   const isr = draft.isr.filter(stays)
-  if (replicas.length === 0 || !replicas.every((replica) => isr.includes(replica))) return
+  if (isr.length === 0) return
+  const inSync = (replica: number) => isr.includes(replica)
+  // One that was added, and is not wanted any more since another reassignment replaced the first, stands in both lists.
+  const added = addingReplicas.filter(stays)
+  const removed = removingReplicas.filter((replica) => !addingReplicas.includes(replica))
+  if (!added.every(inSync)) return
+  if (added.length < removed.length && !replicas.every(inSync)) return
   draft.replicas = replicas
   draft.isr = isr
   draft.addingReplicas = []
@@ -147,8 +168,12 @@ function elect(partition: PartitionImage, draft: Draft, rules: ElectionRules): v
     return
   }
   const unclean = uncleanLeader(partition, draft, kind, canLead)
-  if (unclean === undefined) draft.leader = NO_LEADER
-  else leadAlone(draft, unclean, [])
+  if (unclean === undefined) {
+    draft.leader = NO_LEADER
+    return
+  }
+  leadAlone(draft, unclean, [])
+  draft.leaderRecoveryState = LeaderRecoveryState.RECOVERING
 }
 
 function leadAlone(draft: Draft, leader: number, eligible: readonly number[]): void {
@@ -160,15 +185,25 @@ function leadAlone(draft: Draft, leader: number, eligible: readonly number[]): v
 /** Somebody who may miss records: the last leader where nobody else can have more, or anybody where that is allowed. */
 function uncleanLeader(
   partition: PartitionImage,
-  { replicas, isr, elr }: Draft,
+  { replicas, isr, elr, addingReplicas, emptied }: Draft,
   kind: ElectionKind,
   canLead: (brokerId: number) => boolean,
 ): number | undefined {
   const [last] = partition.lastKnownElr
-  if (isr.length === 0 && elr.length === 0 && last !== undefined) {
-    if (replicas.includes(last) && canLead(last)) return last
+  const isLast = (replica: number) => replica === last && canLead(replica)
+  if (isr.length === 0 && elr.length === 0) {
+    const found = replicas.find((replica) => isLast(replica) && !emptied.includes(replica))
+    if (found !== undefined) return found
   }
-  return kind === 'unclean' ? replicas.find(canLead) : undefined
+  if (kind !== 'unclean') return undefined
+  const alive = replicas.filter(canLead)
+  const hasSome = alive.filter((replica) => !emptied.includes(replica))
+  return (
+    hasSome.find(isLast) ??
+    hasSome.find((replica) => !addingReplicas.includes(replica)) ??
+    hasSome[0] ??
+    alive[0]
+  )
 }
 
 /**
@@ -191,11 +226,41 @@ function rememberLeader(
   }
 }
 
+/** The only replica is chosen in any case. */
+function noteEmptied(draft: Draft, emptied: number | undefined): void {
+  if (emptied === undefined || draft.replicas.length === 1) return
+  if (draft.replicas.includes(emptied) && !draft.emptied.includes(emptied)) {
+    draft.emptied = [...draft.emptied, emptied]
+  }
+}
+
+/** Who is in sync again has what the others have. */
+function forgetEmptied(draft: Draft): void {
+  const { isr, replicas } = draft
+  if (draft.emptied.length === 0) return
+  draft.emptied = draft.emptied.filter(
+    (replica) => replicas.includes(replica) && !isr.includes(replica),
+  )
+}
+
+/** What holds of every partition after every change. */
+function check({ leader, isr, elr, replicas }: Draft): void {
+  assert(leader === NO_LEADER || isr.includes(leader), `leader ${leader} is not in sync: ${isr}`)
+  const named = [...isr, ...elr]
+  assert(new Set(named).size === named.length, `in sync ${isr} and eligible ${elr} overlap`)
+  assert(
+    named.every((replica) => replicas.includes(replica)),
+    `${named} are no replicas: ${replicas}`,
+  )
+}
+
 const isSame = (partition: PartitionImage, draft: Draft): boolean =>
   partition.leader === draft.leader &&
+  partition.leaderRecoveryState === draft.leaderRecoveryState &&
   sameList(partition.isr, draft.isr) &&
   sameList(partition.elr, draft.elr) &&
   sameList(partition.lastKnownElr, draft.lastKnownElr) &&
+  sameList(partition.emptied, draft.emptied) &&
   sameList(partition.replicas, draft.replicas) &&
   sameList(partition.addingReplicas, draft.addingReplicas) &&
   sameList(partition.removingReplicas, draft.removingReplicas)
@@ -216,7 +281,8 @@ export function partitionRecord(
   ) {
     return { kind: 'partition', topicId, ...after }
   }
-  const { partitionIndex, isr, elr, lastKnownElr, leader, leaderEpoch, partitionEpoch } = after
+  const { partitionIndex, isr, elr, lastKnownElr, emptied } = after
+  const { leader, leaderRecoveryState, leaderEpoch, partitionEpoch } = after
   return {
     kind: 'partitionChange',
     topicId,
@@ -224,7 +290,9 @@ export function partitionRecord(
     isr,
     elr,
     lastKnownElr,
+    emptied,
     leader,
+    leaderRecoveryState,
     leaderEpoch,
     partitionEpoch,
   }

@@ -121,18 +121,16 @@ function cancel(changes: PartitionChanges, topic: TopicImage, partition: Partiti
   const { partitionIndex, addingReplicas } = partition
   const stays = (replica: number) => !addingReplicas.includes(replica)
   const replicas = partition.replicas.filter(stays)
-  const [first] = replicas
-  let isr = partition.isr.filter(stays)
+  const isr = partition.isr.filter(stays)
   if (isr.length === 0) {
     // Only those that were being added are in sync: to go back means to lose what the others do not have.
-    if (!changes.topicRules(topic.name).uncleanAllowed || first === undefined) {
+    if (!changes.topicRules(topic.name).uncleanAllowed) {
       return refuse(
         ErrorCode.INVALID_REPLICA_ASSIGNMENT,
         `Unable to revert partition assignment for ${topic.name}:${partitionIndex} because it ` +
           'would require an unclean leader election.',
       )
     }
-    isr = [first]
   }
   const target = { replicas, isr, addingReplicas: [], removingReplicas: [] }
   changes.change(topic, partitionIndex, target)

@@ -330,9 +330,11 @@ function partitionRecords(
       isr,
       elr: [],
       lastKnownElr: [],
+      emptied: [],
       addingReplicas: [],
       removingReplicas: [],
       leader: isr[0] as number,
+      leaderRecoveryState: 0,
       leaderEpoch: 0,
       partitionEpoch: 0,
     }

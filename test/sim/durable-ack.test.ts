@@ -40,9 +40,11 @@ async function open({ io }: SimWorld, leaderEpoch: number) {
     isr: [1],
     elr: [],
     lastKnownElr: [],
+    emptied: [],
     addingReplicas: [],
     removingReplicas: [],
     leader: 1,
+    leaderRecoveryState: 0,
     leaderEpoch,
     partitionEpoch: leaderEpoch,
   }

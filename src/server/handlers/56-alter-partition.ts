@@ -23,12 +23,19 @@ export const alterPartitionHandler = defineHandler({
     for (const { topicId, topicName, partitions } of topics) {
       const id = apiVersion >= FIRST_VERSION_WITH_IDS ? topicId : idOf(services, topicName)
       for (const partition of partitions) {
-        const { partitionIndex, leaderEpoch, partitionEpoch } = partition
+        const { partitionIndex, leaderEpoch, partitionEpoch, leaderRecoveryState } = partition
         const isr =
           apiVersion >= FIRST_VERSION_WITH_EPOCHS
             ? partition.newIsrWithEpochs
             : partition.newIsr.map((member) => ({ brokerId: member, brokerEpoch: ANY_EPOCH }))
-        changes.push({ topicId: id, partitionIndex, leaderEpoch, partitionEpoch, isr })
+        changes.push({
+          topicId: id,
+          partitionIndex,
+          leaderEpoch,
+          partitionEpoch,
+          isr,
+          leaderRecoveryState,
+        })
       }
     }
     const answer = await services.controller.alterPartition({ brokerId, brokerEpoch, changes })
@@ -49,6 +56,7 @@ export const alterPartitionHandler = defineHandler({
                   leaderId: outcome?.leader ?? -1,
                   leaderEpoch: outcome?.leaderEpoch ?? -1,
                   isr: outcome?.isr ?? [],
+                  leaderRecoveryState: outcome?.leaderRecoveryState ?? 0,
                   partitionEpoch: outcome?.partitionEpoch ?? -1,
                 }
               }),

@@ -13,7 +13,9 @@ const change: RecordOf<'partitionChange'> = {
   isr: [2, 3],
   elr: [4],
   lastKnownElr: [5],
+  emptied: [14],
   leader: 6,
+  leaderRecoveryState: 1,
   leaderEpoch: 7,
   partitionEpoch: 8,
 }
@@ -26,7 +28,14 @@ const partition: RecordOf<'partition'> = {
 }
 
 t.test('records of partitions come back as they were', async (t) => {
-  const empty = { isr: [], elr: [], lastKnownElr: [], leader: -1 }
+  const empty = {
+    isr: [],
+    elr: [],
+    lastKnownElr: [],
+    emptied: [],
+    leader: -1,
+    leaderRecoveryState: 0,
+  }
   const records = [
     change,
     partition,

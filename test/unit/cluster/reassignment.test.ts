@@ -51,6 +51,33 @@ t.test('replicas join before others leave, and the leader moves with them', asyn
   t.strictSame(listReassignments(machine.image, null), [])
 })
 
+t.test('who stays need not be in sync, unless there will be fewer replicas', async (t) => {
+  const replaced = open(4, 1, 2, 3)
+  replaced.change(2, { fenced: true })
+  t.equal(reassign(replaced, [2, 3, 4]), 'NONE')
+  t.equal(errorName(replaced.alterIsr('a', [1, 3, 4]).errorCode), 'NEW_LEADER_ELECTED')
+  t.strictSame(state(replaced), {
+    replicas: [2, 3, 4],
+    isr: [3, 4],
+    addingReplicas: [],
+    removingReplicas: [],
+    leader: 3,
+    leaderEpoch: 1,
+  })
+  const added = open(4, 1, 2, 3)
+  added.change(2, { fenced: true })
+  t.equal(reassign(added, [1, 2, 3, 4]), 'NONE')
+  added.alterIsr('a', [1, 3, 4])
+  t.strictSame(state(added).addingReplicas, [])
+  const fewer = open(4, 1, 2, 3)
+  fewer.change(2, { fenced: true })
+  t.equal(reassign(fewer, [2, 3]), 'NONE')
+  t.strictSame(state(fewer).removingReplicas, [1], 'two are in sync, and are not to become one')
+  fewer.change(2, {})
+  fewer.alterIsr('a', [1, 3, 2])
+  t.strictSame(state(fewer).replicas, [2, 3])
+})
+
 t.test('another order, fewer and more replicas', async (t) => {
   const machine = open(3, 1, 2)
   t.equal(reassign(machine, [2, 1]), 'NONE')
