@@ -25,6 +25,8 @@ export const operatingErrors = {
     'the metadata store does not answer: check its address and that it has a leader',
   LMQ_STORE_DENIED:
     'the metadata store refuses this broker: check its token and what the token may do',
+  LMQ_STORE_REFUSED:
+    'the metadata store takes no such request: see its reason; where it is a limit of Consul (kv_max_value_size, txn_max_req_len), raise it to its default at least',
   LMQ_STORE_DIVERGED:
     'the metadata store was emptied or restored from an older copy: bring the newer one back, or restore it from the broker that knows most (lmq cluster recover --from-broker)',
   LMQ_LOCK_LOST: 'a lock of the cluster is held by another broker by now: leave the work to it',

@@ -9,6 +9,8 @@ import { retrying, storeError } from './store-call.ts'
 
 /** Clients wait for an append: a Consul that is back is not to be kept waiting. */
 const LONGEST_PAUSE_MS = 500
+/** So often Consul may call a writing invalid of which it may have taken an earlier copy. */
+const MAX_REFUSALS = 5
 
 export type HeadWriting = {
   readonly hold: ConsulHold
@@ -26,7 +28,8 @@ export type HeadWriting = {
  * Replaces the head, under the fence of the controller's lock, and finds out what became of it. A call without an answer
  * may have happened, or may happen later, when nobody waits for it any more; so the very same transaction is sent again
  * and again until Consul's answer leaves no doubt: written; or refused, because another holds the lock or another head
- * stands there, after which no earlier copy of it can be carried out either.
+ * stands there, after which no earlier copy of it can be carried out either. A writing that Consul will not take is given
+ * up, and the lead with it: the end of the session voids what may be under way.
  */
 export class HeadWriter {
   readonly #port: ConsulPort
@@ -45,9 +48,11 @@ export class HeadWriter {
 
   /**
    * @returns the new head; undefined when it was written but is replaced already: the lock is lost
-   * @throws LMQ_NOT_CONTROLLER: not written; LMQ_STORE_UNREACHABLE: the broker stops before it could be known
+   * @throws LMQ_NOT_CONTROLLER, LMQ_STORE_REFUSED: not written; LMQ_STORE_UNREACHABLE: the broker stops before it could
+   *   be known
    */
-  async write({ hold, from, next, inline, also, landed }: HeadWriting): Promise<Head | undefined> {
+  async write(writing: HeadWriting): Promise<Head | undefined> {
+    const { hold, from, next, inline, also, landed } = writing
     const value = encodeHead(next, inline)
     const { modifyIndex } = from
     const operations: readonly ConsulOperation[] = [
@@ -56,6 +61,7 @@ export class HeadWriter {
       ...also,
     ]
     let isSettled = true
+    let refusals = 0
     for (let failures = 0; ; ) {
       try {
         const answer = await this.#port.transaction(operations)
@@ -67,7 +73,10 @@ export class HeadWriter {
       } catch (error) {
         if (!(error instanceof ConsulFailure)) throw error
         if (error.kind === 'unknown') isSettled = false
-        if (error.kind === 'invalid' && isSettled) throw storeError(error)
+        if (error.kind === 'invalid') {
+          if (isSettled) throw storeError(error)
+          if (++refusals === MAX_REFUSALS) return this.#giveUp(writing, error)
+        }
         failures++
         this.#tell(error, failures, next.index)
         if (this.#pauses.stopped) throw storeError(error)
@@ -79,6 +88,17 @@ export class HeadWriter {
     hold.lose()
     if (!isSettled && (await this.#insist(() => landed(now)))) return undefined
     throw new LmqError('LMQ_NOT_CONTROLLER', { controllerEpoch: hold.epoch, index: next.index })
+  }
+
+  /** @returns undefined: an earlier copy was taken */
+  async #giveUp({ hold, next, landed }: HeadWriting, error: ConsulFailure): Promise<undefined> {
+    const facts = { index: next.index, error: error.message }
+    this.#logger.error(facts, 'Consul refuses a metadata entry: see its reason and its limits')
+    hold.lose()
+    await this.#insist(() => this.#port.destroySession(hold.sessionId))
+    const now = await this.#insist(() => this.#log.readHead())
+    if (now.writeId === next.writeId || (await this.#insist(() => landed(now)))) return undefined
+    throw storeError(error)
   }
 
   #insist<Answer>(read: () => Promise<Answer>): Promise<Answer> {

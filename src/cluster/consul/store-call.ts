@@ -2,14 +2,20 @@ import { LmqError } from '../../base/errors.ts'
 import { ConsulFailure } from './consul-port.ts'
 import type { Pauses } from './pauses.ts'
 
-/** What a failure of Consul means to the store's callers: LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED. */
+const codes = {
+  unknown: 'LMQ_STORE_UNREACHABLE',
+  unreachable: 'LMQ_STORE_UNREACHABLE',
+  denied: 'LMQ_STORE_DENIED',
+  invalid: 'LMQ_STORE_REFUSED',
+} as const
+
+/** What a failure of Consul means to the store's callers: LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED, LMQ_STORE_REFUSED. */
 export function storeError(error: unknown): unknown {
   if (!(error instanceof ConsulFailure)) return error
-  const code = error.kind === 'denied' ? 'LMQ_STORE_DENIED' : 'LMQ_STORE_UNREACHABLE'
-  return new LmqError(code, { store: 'Consul' }, error)
+  return new LmqError(codes[error.kind], { store: 'Consul' }, error)
 }
 
-/** @throws LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED in place of a port's failure */
+/** @throws LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED, LMQ_STORE_REFUSED in place of a port's failure */
 export async function storeCall<Answer>(call: Promise<Answer>): Promise<Answer> {
   try {
     return await call
@@ -22,7 +28,7 @@ export async function storeCall<Answer>(call: Promise<Answer>): Promise<Answer> 
  * Calls again after a failure, for what may be done twice.
  *
  * @param attempts at most; ended early when `pauses` stop, and by what no repetition mends
- * @throws LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED; what else the call throws
+ * @throws LMQ_STORE_UNREACHABLE, LMQ_STORE_DENIED, LMQ_STORE_REFUSED; what else the call throws
  */
 export async function retrying<Answer>(
   pauses: Pauses,
