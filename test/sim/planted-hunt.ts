@@ -9,11 +9,12 @@ import { plantedBugs } from './planted.ts'
 import type { PlantedBug } from './planted-code.ts'
 import { type Hunt, huntedFile, readHunted, tableFile, tableText } from './planted-table.ts'
 import { live } from './sim-life.ts'
+import type { Profile } from './sim-nemesis.ts'
 
 const SHORT = 110
 
 /**
- * Lives under a bug until something is found.
+ * Lives under a bug until something is found that is not there without it.
  *
  * @param firstSeed tried before 1, 2, ...: the one that showed it last time
  */
@@ -24,23 +25,24 @@ export async function hunt(
   firstSeed?: number | null,
 ): Promise<Hunt> {
   const startMs = Date.now()
-  const takeOut = plant()
   let tried = 0
   const order = Array.from({ length: seeds }, (_, at) => at + 1)
   if (typeof firstSeed === 'number') order.unshift(firstSeed)
-  try {
-    for (const seed of order) {
-      if (tried > 0 && Date.now() - startMs > withinMs) break
-      const { failure, anomalies } = await live(seed, { profile })
-      tried++
-      const [anomaly] = anomalies
-      const by = failure?.split('\n')[0] ?? (anomaly && `${anomaly.kind}: ${anomaly.what}`)
-      if (by !== undefined) return { seed, tried, by: by.replace(/^Error: /, '').slice(0, SHORT) }
-    }
-    return { seed: null, tried, by: '' }
-  } finally {
-    takeOut()
+  for (const seed of order) {
+    if (tried > 0 && Date.now() - startMs > withinMs) break
+    tried++
+    const takeOut = plant()
+    const by = await foundIn(seed, profile).finally(takeOut)
+    if (by === undefined || (await foundIn(seed, profile)) !== undefined) continue
+    return { seed, tried, by: by.replace(/^Error: /, '').slice(0, SHORT) }
   }
+  return { seed: null, tried, by: '' }
+}
+
+async function foundIn(seed: number, profile: Profile): Promise<string | undefined> {
+  const { failure, anomalies } = await live(seed, { profile })
+  const [anomaly] = anomalies
+  return failure?.split('\n')[0] ?? (anomaly && `${anomaly.kind}: ${anomaly.what}`)
 }
 
 async function main(args: readonly string[]): Promise<void> {
@@ -63,6 +65,7 @@ async function main(args: readonly string[]): Promise<void> {
     const all = Object.entries({ ...readHunted(), [bug.name]: found })
     const kept = all.filter(([name]) => names.includes(name))
     writeFileSync(huntedFile, `${JSON.stringify(Object.fromEntries(kept), null, 2)}\n`)
+    writeFileSync(tableFile, tableText(readHunted()))
   }
   writeFileSync(tableFile, tableText(readHunted()))
 }

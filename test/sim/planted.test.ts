@@ -1,7 +1,7 @@
 // Goal: know that the tests and the simulator would find what such systems are caught with (PLANTED.md). Method: bugs are
 // put into the running code one at a time. The test that is to catch a bug runs with it and has to fail, and runs without
-// it and has to pass. LMQ_QUICK=1 does that for every third bug; LMQ_LONG=1 lets simulated clusters live under each bug,
-// too, until something is found, and tells at which seed.
+// it and has to pass; LMQ_QUICK=1 does that for every third bug. Simulated clusters live under a few of the bugs until
+// something is found that is not there without the bug; LMQ_LONG=1 does that for all of them, up to 2,000 seeds each.
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { plantedBugs } from './planted.ts'
@@ -14,10 +14,16 @@ const IS_LONG = process.env['LMQ_LONG'] !== undefined
 const EVERY = process.env['LMQ_QUICK'] ? 3 : 1
 /** Processes at a time. */
 const LANES = 2
-const SEEDS = 2_000
+const SEEDS = IS_LONG ? 2_000 : 60
 /** For one bug: the whole has to end within the time that a file has. */
 const HUNT_MS = 120_000
 const ENOUGH = 25
+/** Found by simulated clusters within a few seeds, each in another way. */
+const SOON: readonly string[] = [
+  'the high watermark is the end of the leader alone',
+  'use a leader epoch again',
+  'a broker misses an entry of the metadata',
+]
 
 t.setTimeout(24 * 3_600_000)
 
@@ -60,17 +66,19 @@ t.test('what catches them passes without them', { timeout: 3_600_000 }, async (t
   })
 })
 
-t.test('simulated clusters show them', { skip: !IS_LONG, timeout: 24 * 3_600_000 }, async (t) => {
+t.test('simulated clusters show them', { timeout: 24 * 3_600_000 }, async (t) => {
   const hunted = readHunted()
   const lines: string[] = []
   let found = 0
   for (const bug of plantedBugs) {
+    const isSoon = SOON.includes(bug.name)
+    if (!isSoon && !IS_LONG) continue
     const { seed, tried, by } = await hunt(bug, SEEDS, HUNT_MS, hunted[bug.name]?.seed)
     if (seed !== null) found++
     lines.push(`| ${bug.name} | ${seed ?? `not in ${tried} seeds`} | ${by} |`)
+    if (isSoon) t.ok(seed !== null, bug.name)
   }
-  t.comment(`${found} of ${plantedBugs.length} found\n${lines.join('\n')}`)
-  t.ok(found > 0, `${found} of ${plantedBugs.length} found`)
+  t.comment(`${found} of ${lines.length} found\n${lines.join('\n')}`)
 })
 
 t.test('what was planted is taken out again', async (t) => {
