@@ -2,14 +2,20 @@
 // for everything else. Every run is bounded in count, and in time by a kill.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { cpuSecondsOf } from './process-stat.ts'
-import type { Target } from './target.ts'
+import { cpuSecondsOf, type Pids } from './process-stat.ts'
 import { goDriver, outputOf, rdkafkaPerformance } from './toolbox.ts'
 
 /** Figure name to value, the unit in the name. */
 export type Figures = Record<string, number>
 
-const killAfterMs = 120_000
+/** Where load goes, and whose CPU time counts. */
+export interface Loaded {
+  /** One or more addresses, commas between. */
+  readonly bootstrap: string
+  readonly pid: Pids
+}
+
+const killAfterMs = 180_000
 
 export interface Batches {
   readonly recordBytes: number
@@ -21,10 +27,10 @@ export interface Batches {
 /** Has the Go driver take one measure. */
 export async function drive(
   measure: string,
-  target: Target,
+  target: Loaded,
   flags: Record<string, string | number>,
 ): Promise<Figures> {
-  const args = [measure, '-bootstrap', target.bootstrap, '-pid', String(target.pid ?? 0)]
+  const args = [measure, '-bootstrap', target.bootstrap, '-pid', [target.pid ?? 0].flat().join(',')]
   for (const [name, value] of Object.entries(flags)) args.push(`-${name}`, String(value))
   const program = await goDriver()
   try {
@@ -36,29 +42,39 @@ export async function drive(
   }
 }
 
-/** Produces `records` records with acks=all into all partitions of a topic. */
+/**
+ * Produces `records` records with acks=all into all partitions of a topic.
+ *
+ * @param producers processes that share them; the slowest one's time counts
+ */
 export async function produce(
-  target: Target,
+  target: Loaded,
   topic: string,
   records: number,
   batches: Batches,
+  producers = 1,
 ): Promise<Figures> {
   const args = ['-P', '-q', '-t', topic, '-b', target.bootstrap, '-a', '-1']
-  args.push('-s', String(batches.recordBytes), '-c', String(records), '-z', batches.codec)
+  const share = Math.ceil(records / producers)
+  args.push('-s', String(batches.recordBytes), '-c', String(share), '-z', batches.codec)
   if (batches.recordsPerBatch) args.push('-X', `batch.num.messages=${batches.recordsPerBatch}`)
   const before = cpuSecondsOf(target.pid)
-  const output = await outputOf(await rdkafkaPerformance(), args, killAfterMs)
+  const program = await rdkafkaPerformance()
+  const runs = Array.from({ length: producers }, () => outputOf(program, args, killAfterMs))
+  const elapsed = (await Promise.all(runs)).map((output) => {
+    const line = /(\d+) delivered \(.*?(\d+) failed\) in (\d+)ms/.exec(output)
+    if (!line || Number(line[1]) !== share || Number(line[2]) !== 0) {
+      throw new Error(`rdkafka_performance did not deliver ${share} records:\n${output}`)
+    }
+    return Number(line[3])
+  })
   const after = cpuSecondsOf(target.pid)
-  const line = /(\d+) delivered \(.*?(\d+) failed\) in (\d+)ms/.exec(output)
-  if (!line || Number(line[1]) !== records || Number(line[2]) !== 0) {
-    throw new Error(`rdkafka_performance did not deliver ${records} records:\n${output}`)
-  }
-  return rates(records, batches.recordBytes, Number(line[3]), before, after)
+  return rates(share * producers, batches.recordBytes, Math.max(...elapsed), before, after)
 }
 
 /** Consumes `records` records from the beginning of all given partitions, without a group. */
 export async function consume(
-  target: Target,
+  target: Loaded,
   topic: string,
   partitions: number,
   records: number,

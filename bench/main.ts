@@ -3,13 +3,17 @@ import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { measures } from './measures.ts'
+import { clusterMeasures } from './cluster-measures.ts'
+import { type ManyResults, measureMany } from './many.ts'
+import { chartPath, manyChart, manyMarkdown } from './many-report.ts'
+import { type Measure, measures } from './measures.ts'
 import {
   describeMachine,
   flushMode,
   loadGenerators,
   type Results,
   textTable,
+  withBlock,
   withTable,
 } from './report.ts'
 import { type Outcome, take } from './run.ts'
@@ -28,8 +32,13 @@ const usage = `usage: npm run bench -- [options]
   --touch-gb N            memory to touch through the page cache first (default 4, 0: none): in a virtual machine the
                           first write to a page costs ten times a later one
   --json FILE             also write the results to FILE
+  --cluster               instead: three brokers on three Consul servers, as one cluster (--against kafka: beside three
+                          brokers of Apache Kafka; 6 to 8 minutes)
   --failover              instead: three brokers on three Consul servers, and how long a producer waits after each kind of
                           fault (--only, --rounds)
+  --many                  instead: what thousands of partitions and connections cost one broker (3 to 5 minutes)
+  --most N                with --many: no point beyond so many partitions or connections
+  --data FOLDER           with --many: where the data goes (default: memory, /dev/shm, where there is one)
   --readme FILE           no measuring: put the table of results FILE into README.md, between its bench markers
   --list                  show the measures' names
 `
@@ -50,6 +59,10 @@ const { values: flags } = parseArgs({
     json: { type: 'string' },
     readme: { type: 'string' },
     failover: { type: 'boolean', default: false },
+    cluster: { type: 'boolean', default: false },
+    many: { type: 'boolean', default: false },
+    most: { type: 'string', default: '50000' },
+    data: { type: 'string' },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -58,22 +71,44 @@ const { values: flags } = parseArgs({
 async function main(): Promise<void> {
   if (flags.help) return void process.stdout.write(usage)
   if (flags.list) {
-    for (const { name, title } of measures) process.stdout.write(`${name.padEnd(20)}${title}\n`)
+    const listed = flags.cluster ? clusterMeasures : measures
+    for (const { name, title } of listed) process.stdout.write(`${name.padEnd(20)}${title}\n`)
     return
   }
   if (flags.readme) return writeReadme(flags.readme)
   if (flags.failover) return failover()
-  const results = await measure()
+  if (flags.many) return many()
+  const results = flags.cluster ? await measureCluster() : await measure()
   process.stdout.write(
     `\n${results.machine}; load average before: ${results.loadBefore}\n${results.flush}\n\n${textTable(results)}\n`,
   )
   if (flags.json) await writeFile(flags.json, `${JSON.stringify(results, null, 2)}\n`)
   const failed = results.outcomes.some(({ failures }) => failures.some((one) => one !== undefined))
   if (failed) process.exitCode = 1
+  // What the tests' clusters would still wait for is none of a benchmark's business.
+  if (flags.cluster) process.exit()
 }
 
 async function measure(): Promise<Results> {
-  const chosen = measures.filter(({ name }) => isChosen(name))
+  const pids = [pidOf(flags.pid), pidOf(flags['against-pid'])]
+  const open: (() => Promise<Target>)[] = [() => openTarget(flags.bootstrap, flags.start, pids[0])]
+  const { against } = flags
+  if (against) open.push(() => openTarget(against, flags['against-start'], pids[1]))
+  return { ...(await takeAll(measures, open)), flush: flushMode }
+}
+
+/** The clusters are loaded only when they are wanted: they bring the tests' harness with them. */
+async function measureCluster(): Promise<Results> {
+  const { clusterFlushMode, openCluster } = await import('./cluster.ts')
+  const open = [flags.bootstrap, flags.against ?? []].flat().map((name) => () => openCluster(name))
+  return { kind: 'cluster', ...(await takeAll(clusterMeasures, open)), flush: clusterFlushMode }
+}
+
+async function takeAll<T extends Target>(
+  all: readonly Measure<T>[],
+  open: readonly (() => Promise<T>)[],
+): Promise<Omit<Results, 'flush'>> {
+  const chosen = all.filter(({ name }) => isChosen(name))
   if (chosen.length === 0) throw new Error(`no such measure: --only ${flags.only} (see --list)`)
   const effort = {
     rounds: numberOf('rounds', flags.rounds, 1, 20),
@@ -82,14 +117,10 @@ async function measure(): Promise<Results> {
   const loadBefore = loadOneMinute()
   await touchMemory(numberOf('touch-gb', flags['touch-gb'], 0, 16))
 
-  const targets: Target[] = []
+  const targets: T[] = []
   const outcomes: Outcome[] = []
   try {
-    targets.push(await openTarget(flags.bootstrap, flags.start, pidOf(flags.pid)))
-    if (flags.against) {
-      const pid = pidOf(flags['against-pid'])
-      targets.push(await openTarget(flags.against, flags['against-start'], pid))
-    }
+    for (const each of open) targets.push(await each())
     for (const each of chosen) {
       process.stderr.write(`${each.title} ...\n`)
       outcomes.push(await take(each, targets, effort))
@@ -102,11 +133,17 @@ async function measure(): Promise<Results> {
     machine: describeMachine(),
     loadBefore,
     ...effort,
-    flush: flushMode,
     load: loadGenerators,
     targets: targets.map(({ name, label }) => ({ name, label })),
     outcomes,
   }
+}
+
+async function many(): Promise<void> {
+  const most = numberOf('most', flags.most, 50, 1_000_000)
+  const results = await measureMany(most, flags.data, loadOneMinute())
+  process.stdout.write(`${manyMarkdown(results)}\n`)
+  if (flags.json) await writeFile(flags.json, `${JSON.stringify(results, null, 2)}\n`)
 }
 
 /** Loaded only when it is wanted: it brings the tests' clusters with it. */
@@ -155,9 +192,13 @@ async function touchMemory(gigabytes: number): Promise<void> {
 }
 
 async function writeReadme(resultsPath: string): Promise<void> {
-  const results: Results = JSON.parse(await readFile(resultsPath, 'utf8'))
+  const results: Results | ManyResults = JSON.parse(await readFile(resultsPath, 'utf8'))
   const path = join(repositoryFolder, 'README.md')
-  await writeFile(path, withTable(await readFile(path, 'utf8'), results))
+  const page = await readFile(path, 'utf8')
+  if ('kind' in results && results.kind === 'many') {
+    await writeFile(join(repositoryFolder, chartPath), manyChart(results))
+    await writeFile(path, withBlock(page, 'bench-many', manyMarkdown(results)))
+  } else await writeFile(path, withTable(page, results as Results))
 }
 
 main().catch((error: unknown) => {

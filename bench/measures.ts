@@ -15,16 +15,18 @@ export interface Figure {
   readonly ceiling?: number | undefined
 }
 
-export interface Measure {
+export interface Measure<T extends Target = Target> {
   readonly name: string
   readonly title: string
   readonly figures: readonly Figure[]
   /** False: the measure is of something cold, or its first run is no slower than the next. */
   readonly warmUp?: boolean
+  /** For what takes long: not more rounds than that. */
+  readonly mostRounds?: number
   /** Makes the topic that all rounds share, outside the measure; it is handed to `run` and `clean`. */
-  prepare?(target: Target, seconds: number): Promise<string>
-  run(target: Target, seconds: number, topic: string): Promise<Figures>
-  clean?(target: Target, topic: string): Promise<void>
+  prepare?(target: T, seconds: number): Promise<string>
+  run(target: T, seconds: number, topic: string): Promise<Figures>
+  clean?(target: T, topic: string): Promise<void>
 }
 
 const lower = (key: string, label: string, goal?: number): Figure => ({
@@ -290,6 +292,6 @@ export const measures: readonly Measure[] = [
       lower('cpuSeconds', 'broker CPU s'),
       lower('kbPerConnection', 'KB each'),
     ],
-    run: (target) => drive('connections', target, { count: 1000 }),
+    run: (target) => drive('connections', target, { connections: 1000 }),
   },
 ]

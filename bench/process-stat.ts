@@ -5,8 +5,22 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 /** USER_HZ: 100 on every Linux that Node runs on. */
 const clockTicksPerSecond = 100
 
-/** CPU time used so far, user and system, in seconds; undefined when it cannot be read. */
-export function cpuSecondsOf(pid: number | undefined): number | undefined {
+/** The processes of what is measured; undefined: not known, or on another machine. */
+export type Pids = number | readonly number[] | undefined
+
+/** CPU time used so far by all of them, user and system, in seconds; undefined when it cannot be read. */
+export function cpuSecondsOf(pids: Pids): number | undefined {
+  if (typeof pids !== 'object') return cpuSecondsOfOne(pids)
+  let sum = 0
+  for (const pid of pids) {
+    const seconds = cpuSecondsOfOne(pid)
+    if (seconds === undefined) return undefined
+    sum += seconds
+  }
+  return sum
+}
+
+function cpuSecondsOfOne(pid: number | undefined): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The program's name stands in brackets and may hold spaces: count the fields from behind it.
@@ -22,6 +36,26 @@ export function residentMbOf(pid: number | undefined): number | undefined {
   try {
     const line = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
     return line ? Number(line[1]) / 1024 : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** How many files and sockets a process has open; undefined when it cannot be read. */
+export function openFilesOf(pid: number | undefined): number | undefined {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length
+  } catch {
+    return undefined
+  }
+}
+
+/** How many files and sockets this process, and what it starts, may have open; undefined when it cannot be read. */
+export function openFilesLimit(): number | undefined {
+  try {
+    // Node raises its own soft limit to the hard one; what it starts inherits that.
+    const line = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
+    return line ? Number(line[1]) : undefined
   } catch {
     return undefined
   }

@@ -1,10 +1,13 @@
 // Turns outcomes into the table on stdout and the table in the README.
 import { cpus, release, totalmem, type } from 'node:os'
+import { clusterMeasures } from './cluster-measures.ts'
 import { type Figure, type Measure, measures } from './measures.ts'
 import type { Outcome } from './run.ts'
 
 /** What a results file holds: enough to print the tables again. */
 export interface Results {
+  /** Absent: one broker, or two beside one another. */
+  readonly kind?: 'cluster'
   readonly takenAt: string
   readonly machine: string
   /** One-minute load average before the first measure: what else the machine had to do. */
@@ -38,7 +41,10 @@ interface Row {
 
 function rowsOf(results: Results): Row[] {
   return results.outcomes.flatMap((outcome) => {
-    const measure = measures.find(({ name }) => name === outcome.measure) as Measure
+    const known: readonly Pick<Measure, 'name' | 'title' | 'figures'>[] =
+      results.kind === 'cluster' ? clusterMeasures : measures
+    const measure = known.find(({ name }) => name === outcome.measure)
+    if (!measure) throw new Error(`the bench has no measure ${outcome.measure}`)
     return measure.figures.map((figure) => ({
       title: measure.title,
       figure,
@@ -141,19 +147,22 @@ export function markdownTable(results: Results): string {
     '',
     `Taken ${results.takenAt.slice(0, 10)} on ${results.machine} (load average before: ${results.loadBefore}).`,
     `Load from ${results.load}, on the same machine.`,
-    `${results.rounds} rounds of about ${results.seconds} s each${compared ? ', the two brokers in turns' : ''}; medians.`,
+    `${results.rounds} rounds of about ${results.seconds} s each${compared ? `, the two ${results.kind === 'cluster' ? 'clusters' : 'brokers'} in turns` : ''}; medians.`,
     `Flush mode: ${results.flush}.`,
   ].join('\n')
 }
 
-const startMark = '<!-- bench:start -->'
-const endMark = '<!-- bench:end -->'
-
-/** A page with what stands between its bench marks replaced by the table. */
-export function withTable(page: string, results: Results): string {
+/** A page with what stands between its marks of that name replaced. */
+export function withBlock(page: string, name: string, block: string): string {
+  const [startMark, endMark] = [`<!-- ${name}:start -->`, `<!-- ${name}:end -->`]
   const from = page.indexOf(startMark)
   const to = page.indexOf(endMark)
   if (from < 0 || to < from) throw new Error(`the page has no ${startMark} ... ${endMark}`)
-  const head = page.slice(0, from + startMark.length)
-  return `${head}\n${markdownTable(results)}\n${page.slice(to)}`
+  return `${page.slice(0, from + startMark.length)}\n${block}\n${page.slice(to)}`
+}
+
+/** A page with what stands between its bench marks replaced by the table. */
+export function withTable(page: string, results: Results): string {
+  const name = results.kind === 'cluster' ? 'bench-cluster' : 'bench'
+  return withBlock(page, name, markdownTable(results))
 }

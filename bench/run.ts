@@ -22,18 +22,20 @@ export interface Effort {
 /** A run of this share of the time goes before the first round and is not counted: JITs and page cache warm up. */
 const warmUpShare = 0.5
 
-export async function take(
-  measure: Measure,
-  targets: readonly Target[],
-  { rounds, seconds }: Effort,
+export async function take<T extends Target>(
+  measure: Measure<T>,
+  targets: readonly T[],
+  effort: Effort,
 ): Promise<Outcome> {
+  const { seconds } = effort
+  const rounds = Math.min(effort.rounds, measure.mostRounds ?? effort.rounds)
   const taken: Figures[][] = targets.map(() => [])
   const failures: (string | undefined)[] = targets.map(() => undefined)
   const topics: string[] = targets.map(() => '')
-  const attempt = async (index: number, work: (target: Target) => Promise<void>): Promise<void> => {
+  const attempt = async (index: number, work: (target: T) => Promise<void>): Promise<void> => {
     if (failures[index] !== undefined) return
     try {
-      await work(targets[index] as Target)
+      await work(targets[index] as T)
     } catch (error) {
       failures[index] = error instanceof Error ? error.message : String(error)
       process.stderr.write(`${measure.name} on ${targets[index]?.name}: ${failures[index]}\n`)

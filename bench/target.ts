@@ -6,16 +6,14 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Loaded } from './load.ts'
 import { listenerPid } from './process-stat.ts'
 import { goDriver, kafkaJars, MissingTool, outputOf, repositoryFolder } from './toolbox.ts'
 
-export interface Target {
+export interface Target extends Loaded {
   readonly name: string
   /** Product and version as a table names it. */
   readonly label: string
-  readonly bootstrap: string
-  /** The broker's process; undefined when it is not on this machine. */
-  readonly pid: number | undefined
   /** How to start another one of its kind; undefined when the bench was only given an address. */
   readonly starter: Starter | undefined
   close(): Promise<void>
@@ -27,7 +25,7 @@ export interface Starter {
   command(port: number, folder: string): string[]
 }
 
-const startTimeoutMs = 60_000
+export const startTimeoutMs = 60_000
 const stopTimeoutMs = 30_000
 
 /**
@@ -92,12 +90,22 @@ async function starterOf(name: string): Promise<{ starter: Starter; label: strin
   throw new Error(`not a broker that the bench can start: ${name} (lmq, kafka, kfake, host:port)`)
 }
 
-async function lmqStarter(): Promise<{ starter: Starter; label: string }> {
-  const program = join(repositoryFolder, 'dist/bin/lmq.js')
+/** The compiled program; LMQ_PROGRAM names another one. @throws MissingTool where nothing was built */
+export function lmqProgram(): string {
+  const program = process.env['LMQ_PROGRAM'] ?? join(repositoryFolder, 'dist/bin/lmq.js')
   if (!existsSync(program)) throw new MissingTool('dist/ is missing: run npm run build first')
+  return program
+}
+
+export async function lmqLabel(): Promise<string> {
   const facts = JSON.parse(await readFile(join(repositoryFolder, 'package.json'), 'utf8'))
+  return `LMQ ${facts.version}, Node ${process.versions.node}`
+}
+
+export async function lmqStarter(): Promise<{ starter: Starter; label: string }> {
+  const program = lmqProgram()
   return {
-    label: `LMQ ${facts.version}, Node ${process.versions.node}`,
+    label: await lmqLabel(),
     starter: {
       prepare: async () => {},
       command: (port, folder) => [
@@ -121,17 +129,26 @@ async function kafkaStarter(): Promise<{ starter: Starter; label: string }> {
       prepare: async (port, folder) => {
         await mkdir(folder, { recursive: true })
         await writeFile(settingsOf(folder), kafkaSettings(port, await freePort(), folder))
-        const tool = ['-XX:TieredStopAtLevel=1', '-cp', classpath, 'kafka.tools.StorageTool']
-        const format = ['format', '-t', 'bGlnaHQtYmVuY2gtaWQtMQ', '-c', settingsOf(folder)]
-        await outputOf('java', [...tool, ...format], startTimeoutMs)
+        await formatKafka(classpath, settingsOf(folder))
       },
-      command: (_port, folder) => [
-        'java',
-        ...['-Xmx1G', '-Xms1G', '-XX:+UseG1GC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'],
-        ...['-cp', classpath, 'kafka.Kafka', settingsOf(folder)],
-      ],
+      command: (_port, folder) => kafkaCommand(classpath, settingsOf(folder)),
     },
   }
+}
+
+/** Prepares the data folder that a settings file of Kafka names. */
+export async function formatKafka(classpath: string, settingsPath: string): Promise<void> {
+  const tool = ['-XX:TieredStopAtLevel=1', '-cp', classpath, 'kafka.tools.StorageTool']
+  const format = ['format', '-t', 'bGlnaHQtYmVuY2gtaWQtMQ', '-c', settingsPath]
+  await outputOf('java', [...tool, ...format], startTimeoutMs)
+}
+
+export function kafkaCommand(classpath: string, settingsPath: string): string[] {
+  return [
+    'java',
+    ...['-Xmx1G', '-Xms1G', '-XX:+UseG1GC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'],
+    ...['-cp', classpath, 'kafka.Kafka', settingsPath],
+  ]
 }
 
 /** One combined broker and controller with Kafka's defaults, but what one broker or a lone new group must wait for. */
@@ -164,16 +181,26 @@ async function kfakeStarter(): Promise<{ starter: Starter; label: string }> {
   }
 }
 
-function launch(command: readonly string[]): ChildProcess {
+export function launch(command: readonly string[]): ChildProcess {
   const [program, ...args] = command
-  return spawn(program as string, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  return spawn(program as string, args, {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: brokerEnv(),
+  })
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+/** Brokers take settings from KAFKA_* and LMQ_* variables; those of the bench are none of their business. */
+function brokerEnv(): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(([name]) => !/^(KAFKA|LMQ)_/.test(name))
+  return Object.fromEntries(own)
+}
+
+/** Asks a broker to stop, and ends it when it does not. */
+export async function stop(child: ChildProcess, withinMs = stopTimeoutMs): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs)
+  const timer = setTimeout(() => child.kill('SIGKILL'), withinMs)
   await gone
   clearTimeout(timer)
 }
@@ -190,7 +217,7 @@ export function freePort(): Promise<number> {
   })
 }
 
-async function reachable(port: number, child: ChildProcess): Promise<void> {
+export async function reachable(port: number, child: ChildProcess): Promise<void> {
   const deadline = Date.now() + startTimeoutMs
   while (Date.now() < deadline) {
     if (child.exitCode !== null) throw new Error(`the broker exited with code ${child.exitCode}`)

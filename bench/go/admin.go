@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,13 +17,13 @@ import (
 const adminTimeout = 60 * time.Second
 
 // create makes a topic and returns when all its partitions have a leader.
-func create(ctx context.Context, client *kgo.Client, topic string, partitions int) error {
+func create(ctx context.Context, client *kgo.Client, topic string, partitions, replication int) error {
 	request := kmsg.NewPtrCreateTopicsRequest()
 	request.TimeoutMillis = 30_000
 	entry := kmsg.NewCreateTopicsRequestTopic()
 	entry.Topic = topic
 	entry.NumPartitions = int32(partitions)
-	entry.ReplicationFactor = 1
+	entry.ReplicationFactor = int16(replication)
 	// A deleted bench topic gives its disk back at once, so that the next round writes to warm pages.
 	delay := "100"
 	config := kmsg.NewCreateTopicsRequestTopicConfig()
@@ -85,7 +86,7 @@ func remove(ctx context.Context, client *kgo.Client, topic string) error {
 func withClient(o options, work func(context.Context, *kgo.Client) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(o.bootstrap))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(o.bootstrap, ",")...))
 	if err != nil {
 		return err
 	}
@@ -95,7 +96,7 @@ func withClient(o options, work func(context.Context, *kgo.Client) error) error 
 
 func createTopic(o options) (figures, error) {
 	return figures{}, withClient(o, func(ctx context.Context, client *kgo.Client) error {
-		return create(ctx, client, o.topic, o.partitions)
+		return create(ctx, client, o.topic, o.partitions, o.replication)
 	})
 }
 
@@ -112,13 +113,13 @@ func createPartitions(o options) (figures, error) {
 		if err := client.Ping(ctx); err != nil {
 			return err
 		}
-		cpuBefore := cpuSeconds(o.pid)
+		cpuBefore := cpuSeconds(o.pids)
 		began := time.Now()
-		if err := create(ctx, client, o.topic, o.count); err != nil {
+		if err := create(ctx, client, o.topic, o.count, 1); err != nil {
 			return err
 		}
 		found["ms"] = milliseconds(time.Since(began))
-		found["cpuSeconds"] = cpuSeconds(o.pid) - cpuBefore
+		found["cpuSeconds"] = cpuSeconds(o.pids) - cpuBefore
 		return remove(ctx, client, o.topic)
 	})
 	return found, err
@@ -127,20 +128,12 @@ func createPartitions(o options) (figures, error) {
 // dialing bounds how many connections are being opened at the same moment.
 const dialing = 8
 
-// openConnections: `count` connections that each get an ApiVersions answer, all held open to the end.
-func openConnections(o options) (figures, error) {
-	connections := make([]net.Conn, o.count)
-	defer func() {
-		for _, connection := range connections {
-			if connection != nil {
-				connection.Close()
-			}
-		}
-	}()
+// dialMany opens -connections connections that each get an ApiVersions answer. What it opened is for the caller to
+// close, also after an error.
+func dialMany(o options) ([]net.Conn, error) {
+	connections := make([]net.Conn, o.connections)
 	request := frame(kmsg.NewPtrApiVersionsRequest(), 0)
 	failures := make(chan error, dialing)
-	memoryBefore, cpuBefore := residentMB(o.pid), cpuSeconds(o.pid)
-	began := time.Now()
 	var running sync.WaitGroup
 	for worker := range dialing {
 		running.Add(1)
@@ -151,7 +144,7 @@ func openConnections(o options) (figures, error) {
 				connection, err := net.DialTimeout("tcp", o.bootstrap, 10*time.Second)
 				if err == nil {
 					connections[i] = connection
-					_ = connection.SetDeadline(time.Now().Add(10 * time.Second))
+					_ = connection.SetDeadline(time.Now().Add(manyTimeout))
 					_, err = exchange(connection, request, buffer)
 				}
 				if err != nil {
@@ -162,15 +155,33 @@ func openConnections(o options) (figures, error) {
 		}()
 	}
 	running.Wait()
-	elapsed := time.Since(began)
 	select {
 	case err := <-failures:
-		return nil, err
+		return connections, err
 	default:
+		return connections, nil
+	}
+}
+
+// openConnections: -connections connections that each get an ApiVersions answer, all held open to the end.
+func openConnections(o options) (figures, error) {
+	memoryBefore, cpuBefore := residentMB(o.pids), cpuSeconds(o.pids)
+	began := time.Now()
+	connections, err := dialMany(o)
+	elapsed := time.Since(began)
+	defer func() {
+		for _, connection := range connections {
+			if connection != nil {
+				connection.Close()
+			}
+		}
+	}()
+	if err != nil {
+		return nil, err
 	}
 	return figures{
 		"ms":              milliseconds(elapsed),
-		"cpuSeconds":      cpuSeconds(o.pid) - cpuBefore,
-		"kbPerConnection": (residentMB(o.pid) - memoryBefore) * 1024 / float64(o.count),
+		"cpuSeconds":      cpuSeconds(o.pids) - cpuBefore,
+		"kbPerConnection": (residentMB(o.pids) - memoryBefore) * 1024 / float64(o.connections),
 	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,7 @@ func endToEnd(o options) (figures, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	producer, err := kgo.NewClient(
-		kgo.SeedBrokers(o.bootstrap), kgo.DefaultProduceTopic(o.topic), kgo.ProducerLinger(0),
+		kgo.SeedBrokers(strings.Split(o.bootstrap, ",")...), kgo.DefaultProduceTopic(o.topic), kgo.ProducerLinger(0),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()),
 	)
 	if err != nil {
@@ -25,7 +26,7 @@ func endToEnd(o options) (figures, error) {
 	}
 	defer producer.Close()
 	consumer, err := kgo.NewClient(
-		kgo.SeedBrokers(o.bootstrap), kgo.ConsumeTopics(o.topic),
+		kgo.SeedBrokers(strings.Split(o.bootstrap, ",")...), kgo.ConsumeTopics(o.topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(500*time.Millisecond),
 	)
 	if err != nil {
@@ -43,7 +44,7 @@ func endToEnd(o options) (figures, error) {
 	go func() {
 		for i := range total {
 			if i == warmUp {
-				cpuBefore = cpuSeconds(o.pid)
+				cpuBefore = cpuSeconds(o.pids)
 			}
 			due := began.Add(time.Duration(i) * interval)
 			if wait := time.Until(due); wait > 0 {
@@ -78,7 +79,7 @@ func endToEnd(o options) (figures, error) {
 			}
 		})
 	}
-	cpu := cpuSeconds(o.pid) - cpuBefore
+	cpu := cpuSeconds(o.pids) - cpuBefore
 	sortDurations(samples)
 	return figures{
 		"p50Ms":         quantile(samples, 0.50),

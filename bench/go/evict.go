@@ -14,10 +14,10 @@ const fadviseDontNeed = 4
 // evict writes a topic's files to disk and drops them from the page cache, so that the next read is cold. The folder
 // is found through the files that the broker (-pid) has open.
 func evict(o options) (figures, error) {
-	if o.pid == 0 {
-		return nil, errors.New("evict needs -pid")
+	if len(o.pids) != 1 {
+		return nil, errors.New("evict needs -pid of one broker")
 	}
-	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", o.pid))
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", o.pids))
 	folders := map[string]bool{}
 	for _, link := range links {
 		target, err := os.Readlink(link)
@@ -26,7 +26,7 @@ func evict(o options) (figures, error) {
 		}
 	}
 	if len(folders) == 0 {
-		return nil, fmt.Errorf("process %d has no file of topic %s open", o.pid, o.topic)
+		return nil, fmt.Errorf("process %d has no file of topic %s open", o.pids[0], o.topic)
 	}
 	dropped := 0.0
 	for folder := range folders {

@@ -36,7 +36,7 @@ func groupJoin(o options) (figures, error) {
 	if err := produceOne(o.bootstrap, o.topic); err != nil {
 		return nil, err
 	}
-	cpuBefore := cpuSeconds(o.pid)
+	cpuBefore := cpuSeconds(o.pids)
 	samples := make([]time.Duration, 0, o.count)
 	for i := range o.count {
 		elapsed, err := joinOnce(ctx, o.bootstrap, o.topic, fmt.Sprintf("bench-%d-%d", time.Now().UnixNano(), i))
@@ -45,7 +45,7 @@ func groupJoin(o options) (figures, error) {
 		}
 		samples = append(samples, elapsed)
 	}
-	cpu := cpuSeconds(o.pid) - cpuBefore
+	cpu := cpuSeconds(o.pids) - cpuBefore
 	first := milliseconds(samples[0])
 	sortDurations(samples)
 	return figures{

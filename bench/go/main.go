@@ -1,7 +1,8 @@
 // The load driver of LMQ's benchmarks: one measure a run, one line of JSON on stdout.
 //
 // It owns the measures that rdkafka_performance cannot take: round trips over raw sockets, end-to-end latency at a
-// steady rate, group joins, topic creation, connections and the start of a broker. It never decides what is good:
+// steady rate, group joins, topic creation, connections, the start of a broker, what thousands of partitions and
+// connections cost, and what clusters do. It never decides what is good:
 // ratios and goals belong to the caller. Every measure is bounded in time or in count.
 package main
 
@@ -27,8 +28,13 @@ type options struct {
 	sizeBytes   int
 	connections int
 	rate        int
-	pid         int
+	pids        processes
 	command     string
+	topics      int
+	replication int
+	warm        int
+	without     int
+	since       float64
 }
 
 var measures = map[string]func(options) (figures, error){
@@ -42,6 +48,16 @@ var measures = map[string]func(options) (figures, error){
 	"start":        startBroker,
 	"evict":        evict,
 	"kfake":        serveKfake,
+
+	"create-many":    createMany,
+	"delete-many":    deleteMany,
+	"await-leaders":  awaitLeaders,
+	"await-replicas": awaitReplicas,
+	"metadata":       measureMetadata,
+	"spread":         spread,
+	"first-record":   firstRecordOf,
+	"one-at-a-time":  oneAtATime,
+	"follower-lag":   followerLag,
 }
 
 func main() {
@@ -56,7 +72,7 @@ func main() {
 	}
 	var o options
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
-	flags.StringVar(&o.bootstrap, "bootstrap", "127.0.0.1:9092", "address of the broker")
+	flags.StringVar(&o.bootstrap, "bootstrap", "127.0.0.1:9092", "addresses of brokers, commas between")
 	flags.StringVar(&o.topic, "topic", "bench", "topic to work on")
 	flags.IntVar(&o.partitions, "partitions", 1, "partitions of the topic")
 	flags.Float64Var(&o.seconds, "seconds", 3, "how long to measure")
@@ -64,9 +80,19 @@ func main() {
 	flags.IntVar(&o.sizeBytes, "size", 100, "bytes of a record's value")
 	flags.IntVar(&o.connections, "connections", 1, "connections, one record in flight each")
 	flags.IntVar(&o.rate, "rate", 2000, "records a second")
-	flags.IntVar(&o.pid, "pid", 0, "the broker's process, for its CPU time and memory; 0: not known")
+	pids := flags.String("pid", "0", "the brokers' processes, for their CPU time and memory, commas between; 0: not known")
 	flags.StringVar(&o.command, "command", "", "start: JSON array, the program and its arguments")
+	flags.IntVar(&o.topics, "topics", 1, "many topics: how many, named by -topic and a number")
+	flags.IntVar(&o.replication, "replication", 1, "replication factor of new topics")
+	flags.IntVar(&o.warm, "warm", 0, "requests that go before what is measured")
+	flags.IntVar(&o.without, "without", -1, "broker id that must not lead")
+	flags.Float64Var(&o.since, "since", 0, "when the time to measure began, in milliseconds since 1970; 0: now")
 	_ = flags.Parse(os.Args[2:])
+	var err error
+	if o.pids, err = parseProcesses(*pids); err != nil {
+		fmt.Fprintln(os.Stderr, "-pid:", err)
+		os.Exit(2)
+	}
 
 	found, err := measures[os.Args[1]](o)
 	if err != nil {

@@ -10,11 +10,34 @@ import (
 // clockTicks is USER_HZ, which is 100 on every Linux that the bench runs on.
 const clockTicks = 100
 
-// cpuSeconds is the CPU time, user and system, that a process has used so far; 0 when the pid is not known.
-func cpuSeconds(pid int) float64 {
-	if pid == 0 {
-		return 0
+// processes are the brokers under measure.
+type processes []int
+
+// parseProcesses reads pids with commas between them; 0 stands for none.
+func parseProcesses(text string) (processes, error) {
+	found := processes{}
+	for _, word := range strings.Split(text, ",") {
+		pid, err := strconv.Atoi(word)
+		if err != nil {
+			return nil, err
+		}
+		if pid != 0 {
+			found = append(found, pid)
+		}
 	}
+	return found, nil
+}
+
+// cpuSeconds is the CPU time, user and system, that the processes have used so far; 0 when none is known.
+func cpuSeconds(pids processes) float64 {
+	sum := 0.0
+	for _, pid := range pids {
+		sum += cpuSecondsOf(pid)
+	}
+	return sum
+}
+
+func cpuSecondsOf(pid int) float64 {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
@@ -26,8 +49,16 @@ func cpuSeconds(pid int) float64 {
 	return (user + system) / clockTicks
 }
 
-// residentMB is the resident memory of a process in MB (2^20 bytes); 0 when the pid is not known.
-func residentMB(pid int) float64 {
+// residentMB is the resident memory of the processes in MB (2^20 bytes); 0 when none is known.
+func residentMB(pids processes) float64 {
+	sum := 0.0
+	for _, pid := range pids {
+		sum += residentMBOf(pid)
+	}
+	return sum
+}
+
+func residentMBOf(pid int) float64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0

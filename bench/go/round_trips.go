@@ -39,7 +39,7 @@ func roundTrips(o options) (figures, error) {
 	}
 
 	var running sync.WaitGroup
-	cpuBefore := cpuSeconds(o.pid)
+	cpuBefore := cpuSeconds(o.pids)
 	began := time.Now()
 	end := began.Add(time.Duration(o.seconds * float64(time.Second)))
 	for i := range connections {
@@ -70,7 +70,7 @@ func roundTrips(o options) (figures, error) {
 	}
 	running.Wait()
 	elapsed := time.Since(began).Seconds()
-	cpu := cpuSeconds(o.pid) - cpuBefore
+	cpu := cpuSeconds(o.pids) - cpuBefore
 
 	all := make([]time.Duration, 0, 1<<20)
 	for _, each := range outcomes {

@@ -43,13 +43,13 @@ func startBroker(o options) (figures, error) {
 	}
 	found := figures{"firstRecordMs": milliseconds(time.Since(began))}
 	pid := broker.Process.Pid
-	found["startCpuMs"] = cpuSeconds(pid) * 1000
+	found["startCpuMs"] = cpuSecondsOf(pid) * 1000
 
 	time.Sleep(settle)
-	found["idleMB"] = residentMB(pid)
-	idleFrom, cpuBefore := time.Now(), cpuSeconds(pid)
+	found["idleMB"] = residentMBOf(pid)
+	idleFrom, cpuBefore := time.Now(), cpuSecondsOf(pid)
 	time.Sleep(time.Duration(o.seconds * float64(time.Second)))
-	found["idleCpuPercent"] = (cpuSeconds(pid) - cpuBefore) / time.Since(idleFrom).Seconds() * 100
+	found["idleCpuPercent"] = (cpuSecondsOf(pid) - cpuBefore) / time.Since(idleFrom).Seconds() * 100
 
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()

@@ -107,6 +107,24 @@ func exchange(connection io.ReadWriter, request, buffer []byte) ([]byte, error) 
 	}
 }
 
+// exchangeLarge is exchange for answers of any size up to largestAnswer.
+func exchangeLarge(connection io.ReadWriter, request []byte) ([]byte, error) {
+	if _, err := connection.Write(request); err != nil {
+		return nil, err
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(connection, size[:]); err != nil {
+		return nil, err
+	}
+	sizeBytes := binary.BigEndian.Uint32(size[:])
+	if sizeBytes > largestAnswer {
+		return nil, fmt.Errorf("an answer of %d bytes", sizeBytes)
+	}
+	answer := make([]byte, sizeBytes)
+	_, err := io.ReadFull(connection, answer)
+	return answer, err
+}
+
 // ask sends a request on a connection and decodes the answer.
 func ask(connection io.ReadWriter, request kmsg.Request, version int16) (kmsg.Response, error) {
 	answer, err := exchange(connection, frame(request, version), make([]byte, 1<<20))

@@ -23,6 +23,12 @@ export type ClusterOptions = {
   readonly settings?: Readonly<Record<string, string>>
 }
 
+/** One broker's process, of any make. */
+export type BrokerProcess = Pick<
+  TestBroker,
+  'bootstrap' | 'dataFolder' | 'pid' | 'output' | 'start' | 'crash' | 'shutDown' | 'stop'
+>
+
 export type PartitionState = {
   readonly partition: number
   readonly leader: number
@@ -61,13 +67,14 @@ export async function startClusterProcesses(
 }
 
 export class ClusterProcesses {
-  readonly consul: ConsulServers
   readonly brokerIds: readonly number[]
-  readonly #brokers: ReadonlyMap<number, TestBroker>
+  readonly #consul: ConsulServers | undefined
+  readonly #brokers: ReadonlyMap<number, BrokerProcess>
   readonly #client: Client
 
-  constructor(consul: ConsulServers, brokers: ReadonlyMap<number, TestBroker>) {
-    this.consul = consul
+  /** @param consul undefined: these brokers have none */
+  constructor(consul: ConsulServers | undefined, brokers: ReadonlyMap<number, BrokerProcess>) {
+    this.#consul = consul
     this.#brokers = brokers
     this.brokerIds = [...brokers.keys()].sort()
     this.#client = new Client(createNodeIo(), {
@@ -78,11 +85,16 @@ export class ClusterProcesses {
     })
   }
 
+  get consul(): ConsulServers {
+    if (!this.#consul) throw new Error('this cluster has no Consul')
+    return this.#consul
+  }
+
   get bootstrap(): string {
     return this.brokerIds.map((id) => this.broker(id).bootstrap).join(',')
   }
 
-  broker(id: number): TestBroker {
+  broker(id: number): BrokerProcess {
     const broker = this.#brokers.get(id)
     if (!broker) throw new Error(`there is no broker ${id}`)
     return broker
@@ -217,7 +229,7 @@ export class ClusterProcesses {
   async remove(): Promise<void> {
     this.#client.close()
     await Promise.all(this.brokerIds.map((id) => this.broker(id).stop()))
-    await this.consul.remove()
+    await this.#consul?.remove()
   }
 }
 

@@ -162,6 +162,11 @@ export class ConsulServers {
     return this.#ports.findIndex(({ server }) => server === port)
   }
 
+  /** Of the servers that run. */
+  get pids(): number[] {
+    return this.#children.flatMap((child) => child?.pid ?? [])
+  }
+
   signal(at: number, signal: NodeJS.Signals): void {
     this.#children[at]?.kill(signal)
   }

@@ -29,19 +29,20 @@ export type FailoverOutcome = {
 }
 
 const settleMs = 3_000
-const watchMs = 5_000
 /** librdkafka gives up a request to a broker that hangs after 60 s, and nobody else can tell it earlier. */
 const impatient = { 'socket.timeout.ms': 500, 'request.timeout.ms': 500 }
 
 /**
  * Makes one fault under the eyes of one producer, and mends it.
  *
+ * @param watchMs how long the producer goes on after the fault, and the longest gap that can be seen
  * @returns undefined where the client is missing
  */
 export async function measureFailover(
   cluster: ClusterProcesses,
   kind: Failover,
   replicationFactor: number,
+  watchMs = 5_000,
 ): Promise<FailoverOutcome | undefined> {
   const { topic, partition, victim } = await placed(cluster, kind, replicationFactor)
   const histories = new Histories(cluster.bootstrap)
