@@ -95,7 +95,11 @@ async function startWith(
   }
   try {
     const bootId = cluster && nodeHost.bootId()
-    broker = await Broker.start({ io, loaded, dataDirs, logger, onFatal, signal, cluster, bootId })
+    // Alone there is nobody to be kept apart from.
+    const hasOthers = cluster !== undefined || loaded.config['lmq.consul.address'].length > 0
+    const hostId = loaded.config['lmq.host.id'] ?? (hasOthers ? nodeHost.machineId() : null)
+    const around = { io, loaded, dataDirs, logger, onFatal, signal, cluster }
+    broker = await Broker.start({ ...around, bootId, hostId })
     await broker.openHttp()
   } catch (error) {
     await broker?.stop()

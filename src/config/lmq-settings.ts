@@ -17,6 +17,11 @@ export const lmqSettings = {
     default: false,
     about: 'Keeps the data in a temporary folder that is removed when the broker stops.',
   }),
+  'lmq.host.id': string({
+    default: null,
+    about:
+      'What the brokers of one machine have in common: without broker.rack their replicas are kept apart by it. Found out unless set.',
+  }),
   'lmq.http.host': string({
     default: '127.0.0.1',
     about: 'Address on which HTTP (health, metrics) is served.',

@@ -21,6 +21,10 @@ export const nodeHost = {
       return null
     }
   },
+  /** The same for all processes of the machine, also those in containers of their own where the system tells it. */
+  machineId(): string {
+    return this.bootId() ?? os.hostname()
+  },
   /** @throws LMQ_CONFIG_INVALID when the file cannot be read */
   readSettingsFile(file: string): string {
     try {

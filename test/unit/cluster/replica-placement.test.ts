@@ -5,6 +5,7 @@ import {
   PlacementLoads,
   placeReplicas,
 } from '../../../src/cluster/replica-placement.ts'
+import { registration, TestMachine, topic } from './machine-fixture.ts'
 
 const brokersOf = (domains: readonly string[]): PlacementBroker[] =>
   domains.map((failureDomain, at) => ({ brokerId: at + 1, fenced: false, failureDomain }))
@@ -139,4 +140,33 @@ t.test('refusals', async (t) => {
     placeReplicas(fenced, 1, 1, new PlacementLoads()).refusal,
     'All brokers are currently fenced.',
   )
+})
+
+t.test('brokers of one machine fail together, unless their racks say otherwise', async (t) => {
+  const machine = new TestMachine(0)
+  const register = (brokerId: number, rack: string | null, hostId: string | null) =>
+    machine.run(machine.machine.registerBroker(registration(brokerId, { rack, hostId })))
+  for (const brokerId of [1, 2, 3]) register(brokerId, null, 'large')
+  register(4, null, 'small')
+  machine.create([topic('orders', { numPartitions: 8, replicationFactor: 2 })])
+  for (const { replicas } of machine.image.topic('orders')?.partitions ?? []) {
+    t.ok(replicas.includes(4), 'a replica on each machine')
+  }
+  machine.create([topic('three', { numPartitions: 4, replicationFactor: 3 })])
+  for (const { replicas } of machine.image.topic('three')?.partitions ?? []) {
+    t.equal(new Set(replicas).size, 3, 'more replicas than machines')
+  }
+
+  const racks = new TestMachine(0)
+  for (const [brokerId, rack] of [
+    [1, 'a'],
+    [2, 'b'],
+    [3, 'b'],
+  ] as const) {
+    racks.run(racks.machine.registerBroker(registration(brokerId, { rack, hostId: 'one' })))
+  }
+  racks.create([topic('orders', { numPartitions: 8, replicationFactor: 2 })])
+  for (const { replicas } of racks.image.topic('orders')?.partitions ?? []) {
+    t.ok(replicas.includes(1), 'a replica in each rack')
+  }
 })
