@@ -11,10 +11,12 @@ import { ErrorCode } from '../../src/protocol/error-code.ts'
 import { ZERO_UUID } from '../../src/protocol/uuid.ts'
 import type { RawClient } from '../unit/server/raw-client.ts'
 import type { Due, GroupModel, JoinAnswer, Member, SyncAnswer, Waiting } from './group-model.ts'
-import { ask, type Connections, eventually, expect, patiently } from './state-run.ts'
+import { ask, type Connections, eventually, expect, isForeign, patiently } from './state-run.ts'
 
 export const PARTITIONS = 3
 const SESSION_MS = 60_000
+/** A consumer's that subscribes to nothing: Kafka fails inside when it cannot read it. */
+const subscription = Buffer.from('000000000000ffffffff', 'hex')
 const slots = 5
 /** The last two slots are static members. */
 const instances: readonly (string | null)[] = [null, null, null, 'one', 'two']
@@ -102,6 +104,9 @@ function check(
   sent: Sent,
   joined: { member: Member; answer: JoinAnswer }[],
 ): void {
+  // Kafka fails inside when a static member brings an id that was given to a dynamic one.
+  const isFailure = answer.errorCode === ErrorCode.UNKNOWN_SERVER_ERROR && isForeign
+  if (isFailure && due.errorCode === ErrorCode.UNKNOWN_MEMBER_ID) return
   expect(answer.errorCode, due.errorCode, `${due.kind} of slot ${sent.slot}`)
   if (due.kind === 'sync') {
     expect((answer as SyncAnswer).assignment.toString(), due.assignment, 'the assignment')
@@ -199,7 +204,7 @@ const joinOf = (slot: number, version: number, identity: string, list: number, t
             memberId,
             groupInstanceId: instanceId,
             protocolType: type,
-            protocols: protocols.map((each) => ({ name: each, metadata: Buffer.from(each) })),
+            protocols: protocols.map((each) => ({ name: each, metadata: subscription })),
           },
           name,
         ),

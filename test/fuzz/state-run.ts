@@ -14,10 +14,12 @@ const runs = Number(process.env['LMQ_TEST_RUNS'] ?? (isLong ? 3_000 : 150))
 /** An answer that has not come by then does not come. */
 const PATIENCE_MS = 20_000
 
+const foreignPort = process.env['LMQ_FUZZ_PORT']
+export const isForeign = foreignPort !== undefined
+
 /** A broker of this process, or, with LMQ_FUZZ_PORT, another one: a real Kafka shows whether the model is right. */
 export async function openPort(t: Test, settings: Record<string, string> = {}): Promise<number> {
-  const other = process.env['LMQ_FUZZ_PORT']
-  if (other) return Number(other)
+  if (foreignPort) return Number(foreignPort)
   const broker = await startBroker({
     port: 0,
     httpPort: -1,
