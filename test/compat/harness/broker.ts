@@ -12,6 +12,8 @@ const stopPatienceMs = 20_000
 export type BrokerOptions = {
   /** Settings by Kafka's names. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Where it listens; any free port when left out. */
+  readonly port?: number
 }
 
 /** Another broker's address, given by the caller of the tests. Tests that kill and restart the broker are skipped then. */
@@ -57,8 +59,9 @@ export class TestBroker {
   async start(): Promise<void> {
     const launch = this.#launch
     if (!launch) return
-    const port =
+    const before =
       this.bootstrap === '' ? '0' : this.bootstrap.slice(this.bootstrap.lastIndexOf(':') + 1)
+    const port = String(launch.port ?? before)
     const settings = Object.entries(launch.settings ?? {})
     const [program, ...args] = lmqCommand()
     const child = spawn(

@@ -1,5 +1,6 @@
 // A real Apache Kafka of the reference version, started from the jars that the Java tests use: one KRaft broker that is its
 // own controller, on a free port, in a folder of its own.
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
   closeSync,
@@ -10,10 +11,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from './context.ts'
+import { freePorts } from './free-ports.ts'
 import { runOrThrow } from './program.ts'
 import { type Tool, tool } from './tools.ts'
 
@@ -143,23 +144,4 @@ export class RealKafka {
     await this.end('SIGKILL')
     rmSync(this.folder, { recursive: true, force: true })
   }
-}
-
-/** Ports that nobody had a moment ago: Kafka must know its own before it starts. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject)
-          server.listen(0, '127.0.0.1', () => {
-            const address = server.address()
-            resolve(typeof address === 'object' && address ? address.port : 0)
-          })
-        }),
-    ),
-  )
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

@@ -16,6 +16,8 @@ export type Tool = {
   readonly librdkafka?: string
   /** Folder of librdkafka's own tests, or the program of a Go client's. */
   readonly suite?: string
+  /** The program that breaks connections for sarama's tests. */
+  readonly toxiproxy?: string
   /** The program that runs node-rdkafka's e2e tests. */
   readonly mocha?: string
 }
