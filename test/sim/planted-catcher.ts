@@ -7,8 +7,6 @@ import type { Catcher } from './planted-code.ts'
 export type Outcome = {
   /** Tests at the top of the file that ran, and whether they passed. */
   readonly tests: ReadonlyMap<string, boolean>
-  /** What was expected first of all that did not hold. */
-  readonly failed: string | undefined
   /** The process did not end by itself, or wrote no results. */
   readonly broken: string | undefined
 }
@@ -47,15 +45,11 @@ export function runTests(
 
 function outcomeOf(child: ChildProcess): Promise<Outcome> {
   const tests = new Map<string, boolean>()
-  let failed: string | undefined
   let stderr = ''
   let isLate = false
   const parser = new Parser()
   parser.on('assert', ({ name, ok, skip }: Result) => {
     if (!skip) tests.set(name, ok)
-  })
-  parser.on('result', ({ fullname, ok }: Result) => {
-    if (!ok) failed ??= fullname
   })
   child.stdout?.on('data', (chunk: Buffer) => parser.write(chunk))
   child.stderr?.on('data', (chunk: Buffer) => {
@@ -75,13 +69,19 @@ function outcomeOf(child: ChildProcess): Promise<Outcome> {
         : tests.size === 0
           ? `nothing ran: ${stderr}`
           : undefined
-      resolve({ tests, failed, broken: why })
+      resolve({ tests, broken: why })
     })
   })
 }
 
-/** @returns what failed with the bug; undefined when the test does not see it, or says nothing because it does not end */
-export async function caught(bug: string, { file, test }: Catcher): Promise<string | undefined> {
-  const { tests, failed, broken } = await runTests(file, [test], bug)
-  return broken === undefined && tests.get(test) === false ? (failed ?? test) : undefined
+/** @returns undefined when the test fails because of the bug; else why it says nothing about it */
+export async function whyNotCaught(
+  bug: string,
+  { file, test }: Catcher,
+): Promise<string | undefined> {
+  const { tests, broken } = await runTests(file, [test], bug)
+  if (broken !== undefined) return broken
+  const isPassed = tests.get(test)
+  if (isPassed === undefined) return 'there is no such test'
+  return isPassed ? 'it passes' : undefined
 }

@@ -31,6 +31,20 @@ const inNewEpoch = (act: (partition: Partition) => void): Plant =>
     if (partition.leaderEpoch !== leaderEpoch) act(partition)
   })
 
+/** The high watermark does not wait for the followers. */
+const leaderAlone = (isMeant: (leadership: Leadership) => boolean): Plant =>
+  around(Leadership.prototype, 'highWatermark', (leadership, original) => {
+    if (!isMeant(leadership)) return original()
+    const followers = [...leadership.followers]
+    const ends = followers.map(({ logEndOffset }) => logEndOffset)
+    for (const follower of followers) follower.logEndOffset = Number.MAX_SAFE_INTEGER
+    const end = original()
+    followers.forEach((follower, at) => {
+      follower.logEndOffset = ends[at] as number
+    })
+    return end
+  })
+
 /** A follower's fetch counts as another one. */
 const fetchTakenAs = (
   other: (partition: Partition, fetch: ReplicaFetch) => Partial<ReplicaFetch>,
@@ -68,16 +82,7 @@ const committing: readonly PlantedBug[] = [
       file: REPLICATION,
       test: 'what is acknowledged with acks=all is on every member of the ISR',
     },
-    plant: around(Leadership.prototype, 'highWatermark', (leadership, original) => {
-      const followers = [...leadership.followers]
-      const ends = followers.map(({ logEndOffset }) => logEndOffset)
-      for (const follower of followers) follower.logEndOffset = Number.MAX_SAFE_INTEGER
-      const end = original()
-      followers.forEach((follower, at) => {
-        follower.logEndOffset = ends[at] as number
-      })
-      return end
-    }),
+    plant: leaderAlone(() => true),
   },
   {
     name: 'a new leader takes its own end for the high watermark',
@@ -271,9 +276,7 @@ const inSyncSet: readonly PlantedBug[] = [
       file: REPLICATION,
       test: 'who is about to join counts, until it is known that it did not',
     },
-    plant: getter(Leadership, 'maximalIsr', (self, original) =>
-      self.hasPending ? original().slice(0, 1) : original(),
-    ),
+    plant: leaderAlone(({ hasPending }) => hasPending),
   },
   {
     name: 'a follower joins the ISR wherever its log ends',
@@ -295,7 +298,19 @@ const inSyncSet: readonly PlantedBug[] = [
       file: REPLICATION,
       test: 'a follower whose log parted from the leader counts for nothing',
     },
-    plant: fetchTakenAs(() => ({ brokerEpoch: -1 })),
+    plant: () => {
+      // Brokers agree on epochs, so those of any will do.
+      let known: Partitions | undefined
+      return all(
+        given(Partitions, 'noteFetch', (partitions, brokerId, atMs) => {
+          known = partitions
+          return [brokerId, atMs] as const
+        }),
+        fetchTakenAs((_partition, { brokerId, brokerEpoch }) => ({
+          brokerEpoch: known?.brokerEpoch(brokerId) ?? brokerEpoch,
+        })),
+      )()
+    },
   },
   {
     name: 'lead before the own registration is known',

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { plantedBugs } from './planted.ts'
-import { caught, runTests } from './planted-catcher.ts'
+import { runTests, whyNotCaught } from './planted-catcher.ts'
 import { hunt } from './planted-hunt.ts'
 import { readHunted, tableFile, tableText } from './planted-table.ts'
 import { live } from './sim-life.ts'
@@ -48,7 +48,7 @@ t.test('the table is current', async (t) => {
 
 t.test('each planted bug is caught', { timeout: 3_600_000 }, async (t) => {
   await inLanes(sample, async ({ name, caughtBy }) => {
-    t.ok(await caught(name, caughtBy), `${name}: ${caughtBy.test}`)
+    t.equal(await whyNotCaught(name, caughtBy), undefined, `${name}: ${caughtBy.test}`)
   })
 })
 
