@@ -1,5 +1,5 @@
 // Clients under faults: unmodified client libraries that note what they do and see (test/compat/python/history.py,
-// test/compat/go/history.go), and their notes as one history for test/checker.
+// test/compat/go/franz-go/history.go), and their notes as one history for test/checker.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -12,7 +12,7 @@ const weekMs = 7 * 86_400_000
 
 const clients = {
   go: {
-    sources: ['.'],
+    sources: ['shared', 'franz-go'],
     modules: [
       'github.com/twmb/franz-go',
       'github.com/twmb/franz-go/pkg/kadm',

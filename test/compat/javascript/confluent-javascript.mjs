@@ -6,6 +6,8 @@ import {
   decode,
   eachResult,
   encode,
+  Inbox,
+  memberCommands,
   patienceMs,
   places,
   serve,
@@ -130,8 +132,7 @@ async function consume({ topic }) {
 }
 
 class Member {
-  records = []
-  #positions = new Map()
+  inbox = new Inbox()
   #consumer
 
   static async join({ group, topics, assignor = 'range', instance, sessionTimeoutMs = 6_000 }) {
@@ -158,27 +159,25 @@ class Member {
   }
 
   #take(topic, partition, message) {
-    this.records.push(incoming(topic, partition, message))
-    const offset = String(Number(message.offset) + 1)
-    this.#positions.set(`${topic}-${partition}`, { topic, partition, offset })
+    this.inbox.add(incoming(topic, partition, message), {
+      topic,
+      partition,
+      offset: String(Number(message.offset) + 1),
+    })
   }
 
   get assignment() {
     return places(this.#consumer.assignment())
   }
 
-  async commit() {
-    const mine = new Set(this.assignment.map(([topic, partition]) => `${topic}-${partition}`))
-    const offsets = [...this.#positions].filter(([place]) => mine.has(place))
-    if (offsets.length > 0) await this.#consumer.commitOffsets(offsets.map(([, offset]) => offset))
+  commit(positions) {
+    return this.#consumer.commitOffsets(positions)
   }
 
   leave() {
     return this.#consumer.disconnect()
   }
 }
-
-const members = new Map()
 
 async function createTopics({ topics }) {
   const create = async (name) => {
@@ -226,21 +225,7 @@ const stateName = (state) =>
 await serve({
   produce,
   consume,
-  join: async (args) => {
-    members.set(args.member, await Member.join(args))
-    return {}
-  },
-  assignment: async ({ member }) => ({ partitions: members.get(member).assignment }),
-  take: async ({ member }) => ({ records: members.get(member).records.splice(0) }),
-  commit: async ({ member }) => {
-    await members.get(member).commit()
-    return {}
-  },
-  leave: async ({ member }) => {
-    await members.get(member).leave()
-    members.delete(member)
-    return {}
-  },
+  ...memberCommands(Member.join),
   createTopics,
   deleteTopics: ({ names }) =>
     eachResult(

@@ -5,6 +5,8 @@ import {
   decode,
   eachResult,
   encode,
+  Inbox,
+  memberCommands,
   patienceMs,
   places,
   serve,
@@ -147,8 +149,7 @@ async function consume({ topic }) {
 }
 
 class Member {
-  records = []
-  #positions = new Map()
+  inbox = new Inbox()
   #consumer
   #reading
   #leaving = false
@@ -186,19 +187,16 @@ class Member {
   }
 
   #take(message) {
-    this.records.push(incoming(message))
     const { topic, partition, offset } = message
-    this.#positions.set(`${topic}-${partition}`, { topic, partition, offset: offset + 1 })
+    this.inbox.add(incoming(message), { topic, partition, offset: offset + 1 })
   }
 
   get assignment() {
     return places(this.#consumer.assignments())
   }
 
-  commit() {
-    const mine = new Set(this.assignment.map(([topic, partition]) => `${topic}-${partition}`))
-    const offsets = [...this.#positions].filter(([place]) => mine.has(place))
-    if (offsets.length > 0) this.#consumer.commitSync(offsets.map(([, offset]) => offset))
+  commit(positions) {
+    this.#consumer.commitSync(positions)
   }
 
   async leave() {
@@ -208,7 +206,6 @@ class Member {
   }
 }
 
-const members = new Map()
 /** The client asks for committed offsets by partition, so a group's topics are remembered. */
 const topicsOfGroups = new Map()
 const noteTopics = (group, topics) =>
@@ -252,22 +249,10 @@ const admin = Kafka.AdminClient.create(base)
 await serve({
   produce,
   consume,
-  join: async (args) => {
+  ...memberCommands((args) => {
     noteTopics(args.group, args.topics)
-    members.set(args.member, await Member.join(args))
-    return {}
-  },
-  assignment: async ({ member }) => ({ partitions: members.get(member).assignment }),
-  take: async ({ member }) => ({ records: members.get(member).records.splice(0) }),
-  commit: async ({ member }) => {
-    members.get(member).commit()
-    return {}
-  },
-  leave: async ({ member }) => {
-    await members.get(member).leave()
-    members.delete(member)
-    return {}
-  },
+    return Member.join(args)
+  }),
   createTopics: ({ topics }) =>
     eachResult(
       topics.map(({ name }) => name),

@@ -5,6 +5,8 @@ import {
   decode,
   eachResult,
   encode,
+  Inbox,
+  memberCommands,
   patienceMs,
   places,
   serve,
@@ -150,8 +152,7 @@ async function consume({ topic }) {
 }
 
 class Member {
-  records = []
-  #positions = new Map()
+  inbox = new Inbox()
   #consumer
   #stream
 
@@ -178,10 +179,8 @@ class Member {
   }
 
   #take(message) {
-    this.records.push(incoming(message))
     const { topic, partition, offset, leaderEpoch } = message
-    const position = { topic, partition, offset: offset + 1n, leaderEpoch }
-    this.#positions.set(`${topic}-${partition}`, position)
+    this.inbox.add(incoming(message), { topic, partition, offset: offset + 1n, leaderEpoch })
   }
 
   get assignment() {
@@ -193,11 +192,8 @@ class Member {
     )
   }
 
-  async commit() {
-    const mine = new Set(this.assignment.map(([topic, partition]) => `${topic}-${partition}`))
-    const offsets = [...this.#positions].filter(([place]) => mine.has(place))
-    if (offsets.length > 0)
-      await this.#consumer.commit({ offsets: offsets.map(([, offset]) => offset) })
+  commit(offsets) {
+    return this.#consumer.commit({ offsets })
   }
 
   async leave() {
@@ -205,8 +201,6 @@ class Member {
     await this.#consumer.close(true)
   }
 }
-
-const members = new Map()
 
 async function groupOffsets({ group }) {
   const [found] = await admin.listConsumerGroupOffsets({ groups: [group] })
@@ -267,21 +261,7 @@ function createTopics({ topics }) {
 await serve({
   produce,
   consume,
-  join: async (args) => {
-    members.set(args.member, await Member.join(args))
-    return {}
-  },
-  assignment: async ({ member }) => ({ partitions: members.get(member).assignment }),
-  take: async ({ member }) => ({ records: members.get(member).records.splice(0) }),
-  commit: async ({ member }) => {
-    await members.get(member).commit()
-    return {}
-  },
-  leave: async ({ member }) => {
-    await members.get(member).leave()
-    members.delete(member)
-    return {}
-  },
+  ...memberCommands(Member.join),
   createTopics,
   deleteTopics: ({ names }) =>
     eachResult(names, (name) => admin.deleteTopics({ topics: [name] }), resultName),

@@ -68,3 +68,53 @@ export const places = (partitions) =>
   partitions
     .map(({ topic, partition }) => [topic, partition])
     .sort((a, b) => (a[0] === b[0] ? a[1] - b[1] : a[0] < b[0] ? -1 : 1))
+
+/** What a group member has read; the driver's member has the client's consumer, its assignment, commit and leave. */
+export class Inbox {
+  #records = []
+  #positions = new Map()
+
+  /** @param position what the client commits for the place: a topic, a partition, the next offset */
+  add(record, position) {
+    this.#records.push(record)
+    this.#positions.set(`${record.topic}-${record.partition}`, position)
+  }
+
+  take() {
+    return this.#records.splice(0)
+  }
+
+  /** The positions in partitions that are still the member's, as [topic, partition]. */
+  positionsIn(assignment) {
+    const mine = new Set(assignment.map(([topic, partition]) => `${topic}-${partition}`))
+    return [...this.#positions].filter(([place]) => mine.has(place)).map(([, position]) => position)
+  }
+}
+
+/**
+ * The commands about group members.
+ *
+ * @param join takes the command's fields and gives a member: `assignment`, `commit(positions)`, `leave()`, and an `inbox`
+ */
+export function memberCommands(join) {
+  const members = new Map()
+  return {
+    join: async (args) => {
+      members.set(args.member, await join(args))
+      return {}
+    },
+    assignment: async ({ member }) => ({ partitions: members.get(member).assignment }),
+    take: async ({ member }) => ({ records: members.get(member).inbox.take() }),
+    commit: async ({ member: name }) => {
+      const member = members.get(name)
+      const positions = member.inbox.positionsIn(member.assignment)
+      if (positions.length > 0) await member.commit(positions)
+      return {}
+    },
+    leave: async ({ member }) => {
+      await members.get(member).leave()
+      members.delete(member)
+      return {}
+    },
+  }
+}

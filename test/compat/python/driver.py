@@ -1,10 +1,5 @@
-"""Drives confluent-kafka for the compatibility tests: one JSON command a line on standard input, one JSON answer a line.
+"""Drives confluent-kafka for the compatibility tests."""
 
-Bytes travel as base64. A command that this client has no call for answers {"unsupported": true}.
-"""
-
-import base64
-import json
 import queue
 import sys
 import threading
@@ -13,6 +8,7 @@ import time
 sys.dont_write_bytecode = True  # the folder of the sources stays as it is
 
 from history import History
+from protocol import PATIENCE_S, Unsupported, commands, decode, encode, failure, reply
 
 from confluent_kafka import (
     Consumer,
@@ -34,18 +30,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-PATIENCE_S = 60
-
 # With pauseMs, a file is sent in parts of so many records.
 PAUSE_RECORDS = 500
-
-
-def decode(text):
-    return None if text is None else base64.b64decode(text)
-
-
-def encode(data):
-    return None if data is None else base64.b64encode(data).decode()
 
 
 def error_of(error):
@@ -395,7 +381,7 @@ class Driver:
         return {}
 
     def deleteGroupOffsets(self, command):
-        return {"unsupported": True}
+        raise Unsupported("delete group offsets")
 
     def deleteRecords(self, command):
         places = [
@@ -506,13 +492,12 @@ class Load:
 
 def main():
     driver = Driver(sys.argv[1])
-    for line in sys.stdin:
-        command = json.loads(line)
+    for command in commands():
         try:
             answer = getattr(driver, command["do"])(command)
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+            answer = failure(error)
+        reply(answer)
 
 
 main()

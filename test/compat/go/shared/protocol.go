@@ -17,28 +17,35 @@ import (
 const patience = 60 * time.Second
 
 type command struct {
-	Do               string
-	Topic            string
-	Topics           json.RawMessage
-	Codec            string
-	Acks             any
-	Idempotent       bool
-	Records          []outgoing
-	Member           string
-	Group            string
-	Groups           []string
-	Assignor         string
-	Instance         string
-	SessionTimeoutMs int
-	Names            []string
-	Name             string
-	Type             string
-	Total            int
-	Set              map[string]string
-	Unset            []string
-	Offsets          map[string]int64
-	Partitions       []int32
-	At               any
+	Do                string
+	Topic             string
+	Topics            json.RawMessage
+	Codec             string
+	Acks              any
+	Idempotent        bool
+	LingerMs          int
+	DeliveryTimeoutMs int
+	Records           []outgoing
+	Path              string
+	Member            string
+	Group             string
+	Groups            []string
+	Assignor          string
+	Instance          string
+	SessionTimeoutMs  int
+	Names             []string
+	Name              string
+	Type              string
+	Total             int
+	Set               map[string]string
+	Unset             []string
+	Offsets           map[string]int64
+	Partitions        []int32
+	At                any
+	Burst             int
+	PauseMs           int
+	Role              string
+	First             int64
 }
 
 type outgoing struct {

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,35 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
-
-type outgoing struct {
-	Key         *string
-	Value       *string
-	Headers     [][2]*string
-	TimestampMs *int64
-	Partition   *int32
-}
-
-func decode(text *string) []byte {
-	if text == nil {
-		return nil
-	}
-	data, err := base64.StdEncoding.DecodeString(*text)
-	if err != nil {
-		panic(err)
-	}
-	if data == nil {
-		data = []byte{}
-	}
-	return data
-}
-
-func encode(data []byte) any {
-	if data == nil {
-		return nil
-	}
-	return base64.StdEncoding.EncodeToString(data)
-}
 
 // errorName gives Kafka's name of an error.
 func errorName(err error) any {
@@ -317,12 +286,4 @@ func (l *load) stop() answer {
 	left := l.client.BufferedProduceRecords()
 	l.client.Close()
 	return answer{"sent": l.sent, "acknowledged": l.acknowledged, "errors": l.failures, "left": left}
-}
-
-func texts(raw json.RawMessage) []string {
-	var all []string
-	if err := json.Unmarshal(raw, &all); err != nil {
-		panic(err)
-	}
-	return all
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -16,7 +15,7 @@ func (d *driver) serveAdmin(c *command) (answer, error) {
 	defer cancel()
 	switch c.Do {
 	case "createTopics":
-		return d.createTopics(limit, c.Topics)
+		return d.createTopics(limit, c.newTopics())
 	case "deleteTopics":
 		found, err := d.admin.DeleteTopics(limit, c.Names...)
 		results := answer{}
@@ -94,33 +93,17 @@ func (d *driver) serveGroups(limit context.Context, c *command) (answer, error) 
 		}
 		return answer{}, err
 	}
-	return answer{"unsupported": true}, nil
+	return unsupported, nil
 }
 
-func (d *driver) createTopics(limit context.Context, raw json.RawMessage) (answer, error) {
-	var topics []struct {
-		Name              string
-		Partitions        *int32
-		ReplicationFactor *int16
-		Configs           map[string]string
-	}
-	if err := json.Unmarshal(raw, &topics); err != nil {
-		return nil, err
-	}
+func (d *driver) createTopics(limit context.Context, topics []newTopic) (answer, error) {
 	results := answer{}
 	for _, topic := range topics {
-		partitions, copies := int32(-1), int16(-1)
-		if topic.Partitions != nil {
-			partitions = *topic.Partitions
-		}
-		if topic.ReplicationFactor != nil {
-			copies = *topic.ReplicationFactor
-		}
 		configs := map[string]*string{}
 		for name, value := range topic.Configs {
 			configs[name] = &value
 		}
-		_, err := d.admin.CreateTopic(limit, partitions, copies, configs, topic.Name)
+		_, err := d.admin.CreateTopic(limit, *topic.Partitions, *topic.ReplicationFactor, configs, topic.Name)
 		results[topic.Name] = errorName(err)
 	}
 	return answer{"results": results}, nil
@@ -162,9 +145,8 @@ func (d *driver) alterConfigs(limit context.Context, c *command) (answer, error)
 
 func offsetsOf(c *command) kadm.Offsets {
 	offsets := kadm.Offsets{}
-	for partition, offset := range c.Offsets {
-		number, _ := strconv.Atoi(partition)
-		offsets.AddOffset(c.Topic, int32(number), offset, -1)
+	for partition, offset := range c.offsets() {
+		offsets.AddOffset(c.Topic, partition, offset, -1)
 	}
 	return offsets
 }

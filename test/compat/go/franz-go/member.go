@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"sort"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -11,20 +9,14 @@ import (
 
 // member is a group member that polls in a goroutine of its own until it leaves.
 type member struct {
-	client   *kgo.Client
-	cancel   context.CancelFunc
-	done     chan struct{}
-	lock     sync.Mutex
-	assigned map[string]map[int32]bool
-	records  []answer
+	*inbox
+	client *kgo.Client
+	cancel context.CancelFunc
+	done   chan struct{}
 }
 
 func (d *driver) join(c *command) error {
-	m := &member{done: make(chan struct{}), assigned: map[string]map[int32]bool{}, records: []answer{}}
-	session := 6 * time.Second
-	if c.SessionTimeoutMs > 0 {
-		session = time.Duration(c.SessionTimeoutMs) * time.Millisecond
-	}
+	m := &member{inbox: newInbox(), done: make(chan struct{})}
 	balancer := kgo.RangeBalancer()
 	switch c.Assignor {
 	case "cooperative":
@@ -39,7 +31,7 @@ func (d *driver) join(c *command) error {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.Balancers(balancer),
 		kgo.DisableAutoCommit(),
-		kgo.SessionTimeout(session),
+		kgo.SessionTimeout(c.session()),
 		kgo.HeartbeatInterval(500 * time.Millisecond),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, places map[string][]int32) { m.gain(places) }),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, places map[string][]int32) { m.lose(places) }),
@@ -64,9 +56,7 @@ func (m *member) run(polling context.Context) {
 	defer close(m.done)
 	for polling.Err() == nil {
 		fetches := m.client.PollFetches(polling)
-		m.lock.Lock()
-		fetches.EachRecord(func(record *kgo.Record) { m.records = append(m.records, found(record)) })
-		m.lock.Unlock()
+		fetches.EachRecord(func(record *kgo.Record) { m.add(found(record)) })
 	}
 }
 
@@ -91,27 +81,6 @@ func (m *member) lose(places map[string][]int32) {
 			delete(m.assigned[topic], partition)
 		}
 	}
-}
-
-func (m *member) places() [][]any {
-	m.lock.Lock()
-	defer m.lock.Unlock()
-	all := [][]any{}
-	for topic, partitions := range m.assigned {
-		for partition := range partitions {
-			all = append(all, []any{topic, partition})
-		}
-	}
-	sort.Slice(all, func(a, b int) bool { return all[a][1].(int32) < all[b][1].(int32) })
-	return all
-}
-
-func (m *member) take() []answer {
-	m.lock.Lock()
-	defer m.lock.Unlock()
-	taken := m.records
-	m.records = []answer{}
-	return taken
 }
 
 func (m *member) commit() error {
