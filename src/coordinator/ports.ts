@@ -46,6 +46,14 @@ export type CoordinatorLog = {
     maxBytes: number,
     visit: (batches: Buffer) => Promise<void> | void,
   ): Promise<void>
+  /** Exclusive: what is below it can no longer be lost. */
+  highWatermark(partitionIndex: number): number
+  /**
+   * Calls `done` once, perhaps before it returns: when the high watermark has reached `end`, or this broker leads no more.
+   *
+   * @returns stops waiting
+   */
+  whenCommitted(partitionIndex: number, end: number, done: () => void): () => void
 }
 
 export type TopicsPort = {

@@ -32,7 +32,8 @@ const NOTHING = Buffer.alloc(0)
 export type RecordVisitor = {
   /** @param producerId of the transaction it belongs to, or -1 */
   record(key: Buffer | null, value: Buffer | null, offset: number, producerId: number): void
-  endTransaction(producerId: number, isCommit: boolean): void
+  /** @param offset of the marker */
+  endTransaction(producerId: number, isCommit: boolean, offset: number): void
 }
 
 /**
@@ -79,7 +80,7 @@ async function visitBatch(io: Io, batch: Buffer, visitor: RecordVisitor): Promis
   const baseOffset = baseOffsetOf(batch, 0)
   const producerId = producerIdOf(batch, 0)
   if (isControl(attributes)) {
-    for (const { key } of records) visitMarker(key, producerId, visitor)
+    for (const { key } of records) visitMarker(key, producerId, baseOffset, visitor)
     return
   }
   const transaction = isTransactional(attributes) ? producerId : -1
@@ -95,8 +96,13 @@ function visitRecord(
   visitor.record(key, value, baseOffset + offsetDelta, producerId)
 }
 
-function visitMarker(key: Buffer | null, producerId: number, visitor: RecordVisitor): void {
+function visitMarker(
+  key: Buffer | null,
+  producerId: number,
+  offset: number,
+  visitor: RecordVisitor,
+): void {
   const type = key && key.length >= 4 ? key.readInt16BE(2) : -1
   if (type !== ABORT_MARKER && type !== COMMIT_MARKER) return
-  visitor.endTransaction(producerId, type === COMMIT_MARKER)
+  visitor.endTransaction(producerId, type === COMMIT_MARKER, offset)
 }

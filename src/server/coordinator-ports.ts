@@ -53,6 +53,19 @@ export function coordinatorLog(partitions: Partitions): CoordinatorLog {
         offset = nextOffset
       }
     },
+    highWatermark: (partitionIndex) =>
+      partitions.get(OFFSETS_TOPIC, partitionIndex)?.highWatermark ?? 0,
+    whenCommitted(partitionIndex, end, done) {
+      const partition = partitions.get(OFFSETS_TOPIC, partitionIndex)
+      const look = () => {
+        if (partition?.isLeader && partition.highWatermark < end) return
+        partition?.removeWaiter(look)
+        done()
+      }
+      partition?.addWaiter(look)
+      look()
+      return () => partition?.removeWaiter(look)
+    },
   }
 }
 

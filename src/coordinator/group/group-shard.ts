@@ -32,6 +32,7 @@ import {
   type GroupRecord,
   type OffsetRecord,
 } from './group-records.ts'
+import type { UnsettledGroups } from './unsettled-groups.ts'
 import { writeOutcome } from './write-outcome.ts'
 
 export type ShardParts = {
@@ -58,6 +59,7 @@ export class GroupShard {
   /** Resolves when the first load has ended, well or not. */
   readonly loaded: Promise<void>
   offsets = new GroupOffsets()
+  #unsettled: UnsettledGroups | undefined
   readonly #parts: ShardParts
   readonly #groupSettings: ClassicGroupSettings
   #groups = new Map<string, Entry>()
@@ -105,6 +107,19 @@ export class GroupShard {
   /** Runs `passed` when no earlier commit is on its way to the log any more. */
   afterEarlierWrites(passed: () => void): void {
     this.#writer.afterEarlierWrites(passed)
+  }
+
+  /** Whether what is known of a group's offsets can no longer be lost. */
+  isSettled(groupId: string): boolean {
+    return this.#unsettled === undefined || !this.#unsettled.has(groupId)
+  }
+
+  /** Waits until it is. @returns NONE, or what requests are told instead of being served */
+  async settled(groupId: string): Promise<ErrorCode> {
+    const { io, settings } = this.#parts
+    await this.#unsettled?.wait(groupId, io.timers, settings['offsets.commit.timeout.ms'])
+    if (this.refusal !== ErrorCode.NONE) return this.refusal
+    return this.isSettled(groupId) ? ErrorCode.NONE : ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
   }
 
   // ---- Commands ----
@@ -419,6 +434,7 @@ export class GroupShard {
     }
     this.#groups = new Map()
     this.offsets = new GroupOffsets()
+    this.#unsettled = undefined
     const writer = this.#writer
     this.#writer = this.#newWriter()
     writer.close(ErrorCode.NOT_LEADER_OR_FOLLOWER)
@@ -474,6 +490,7 @@ export class GroupShard {
     counters.partitionsLoaded++
     counters.recordsLoaded += records
     counters.latestLoadMs = loadMs
+    this.#unsettled = read.unsettled
     this.#serve(read.stored, read.offsets)
     if (records === 0) return
     const groups = this.#groups.size

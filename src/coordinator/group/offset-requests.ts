@@ -182,7 +182,8 @@ export class OffsetRequests {
     const shard = this.#shardOf(groupId)
     if (typeof shard === 'number') return { groupId, topics: [], errorCode: shard }
     if (requireStable) await new Promise<void>((passed) => shard.afterEarlierWrites(passed))
-    if (shard.refusal !== ErrorCode.NONE) return { groupId, topics: [], errorCode: shard.refusal }
+    const errorCode = shard.isSettled(groupId) ? shard.refusal : await shard.settled(groupId)
+    if (errorCode !== ErrorCode.NONE) return { groupId, topics: [], errorCode }
     const isById = client.apiVersion >= TOPIC_ID_VERSION
     const topics = asked.topics
       ? asked.topics.map((topic) => this.#fetchTopic(shard, groupId, topic, requireStable, isById))

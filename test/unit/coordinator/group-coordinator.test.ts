@@ -218,6 +218,43 @@ t.test('nothing is answered or seen before it is committed', async (t) => {
   t.strictSame(await stable, { 'orders-0': 5 }, 'a stable read waits for it')
 })
 
+t.test('a new leader tells no offset that could be lost', async (t) => {
+  const world = await new GroupWorld().start()
+  const partition = world.coordinator.partitionOf('g')
+  await now(world, commit(world, 'g', 5))
+  await now(world, commit(world, 'g', 6))
+  const other = Array.from({ length: 1_000 }, (_, i) => `other${i}`).find(
+    (id) => world.coordinator.partitionOf(id) === partition,
+  )
+  if (!other) throw new Error('no such name')
+  await now(world, commit(world, other, 1))
+  const ends = world.log.partitions.get(partition)?.length ?? 0
+  t.equal(ends, 3, 'a record each')
+  world.log.commitUpTo(2)
+  await world.crash()
+  t.same(await fetched(world, 'g'), { 'orders-0': 6 })
+  let told: Awaited<ReturnType<typeof fetched>> | undefined
+  const waiting = fetched(world, other).then((answer) => {
+    told = answer
+  })
+  await world.time.advance(1_000)
+  t.equal(told, undefined, 'its last record is not committed')
+  world.log.commitUpTo(3)
+  await waiting
+  t.same(told, { 'orders-0': 1 })
+
+  world.log.commitUpTo(2)
+  await world.crash()
+  const refused = fetched(world, other)
+  await world.time.advance(world.settings['offsets.commit.timeout.ms'] + 1)
+  t.equal(await refused, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+  const left = fetched(world, other)
+  await world.time.settle()
+  world.coordinator.resign(partition)
+  world.log.commitUpTo(3)
+  t.equal(await left, ErrorCode.NOT_COORDINATOR)
+})
+
 t.test('a write that takes too long is answered, and counts when it is done', async (t) => {
   const world = await new GroupWorld().start()
   world.log.isStalled = true

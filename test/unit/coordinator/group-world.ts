@@ -133,6 +133,8 @@ export class MemoryLog implements CoordinatorLog {
   isStalled = false
   appends = 0
   readonly #io: Io
+  #committedEnd = Number.POSITIVE_INFINITY
+  readonly #watchers = new Set<() => void>()
   #waiting: (() => void)[] = []
   #loads: Promise<void> | undefined
   #letLoad: () => void = () => {}
@@ -177,6 +179,27 @@ export class MemoryLog implements CoordinatorLog {
   goOn(): void {
     this.isStalled = false
     for (const commit of this.#waiting.splice(0)) commit()
+  }
+
+  /** What is in the log from `end` on may be lost; until `commitUpTo` is called again. */
+  commitUpTo(end: number): void {
+    this.#committedEnd = end
+    for (const watcher of [...this.#watchers]) watcher()
+  }
+
+  highWatermark(): number {
+    return this.#committedEnd
+  }
+
+  whenCommitted(_partitionIndex: number, end: number, done: () => void): () => void {
+    const watcher = () => {
+      if (this.#committedEnd < end) return
+      this.#watchers.delete(watcher)
+      done()
+    }
+    this.#watchers.add(watcher)
+    watcher()
+    return () => this.#watchers.delete(watcher)
   }
 
   async load(

@@ -46,6 +46,15 @@ t.test('what a coordinator writes is done when every member of the ISR has it', 
   await new Promise<void>((resolve) => partition.log.whenWritten(1, () => resolve()))
   await new Promise((resolve) => setImmediate(resolve))
   t.equal(outcome, undefined, 'the follower does not have it')
+  const log = coordinatorLog(cluster.partitions)
+  t.equal(log.highWatermark(0), 0)
+  const told: string[] = []
+  log.whenCommitted(0, 1, () => told.push('committed'))
+  const stop = log.whenCommitted(0, 1, () => told.push('stopped before'))
+  log.whenCommitted(0, 2, () => told.push('led no more'))
+  log.whenCommitted(9, 1, () => told.push('not led'))
+  stop()
+  t.same(told, ['not led'])
   const atMs = io.monotonic.nowMs()
   partition.replicaFetched({
     brokerId: 2,
@@ -56,4 +65,15 @@ t.test('what a coordinator writes is done when every member of the ISR has it', 
   })
   await done
   t.equal(outcome, ErrorCode.NONE)
+  t.same(told, ['not led', 'committed'])
+  t.equal(log.highWatermark(0), 1)
+  partition.update({
+    ...image,
+    replicas: [1, 2],
+    isr: [2],
+    leader: 2,
+    leaderEpoch: 1,
+    partitionEpoch: 2,
+  })
+  t.same(told, ['not led', 'committed', 'led no more'])
 })
