@@ -110,7 +110,8 @@ export class ConsulMetadataStore implements MetadataStore {
     })
     this.#writer = new HeadWriter(port, keys, this.#log, this.#pauses, logger)
     this.#cleaner = new ConsulCleaner(io, port, keys, options.cleanupDelayMs ?? CLEANUP_DELAY_MS)
-    this.#members = new ConsulMembers({ port, keys, pauses: this.#pauses })
+    const hold = () => this.#lead?.hold
+    this.#members = new ConsulMembers({ io, port, keys, pauses: this.#pauses, hold })
     const serviceName = options.serviceName ?? 'lmq'
     this.#announcement = new ConsulAnnouncement({ io, port, clusterId, serviceName, logger })
     const waitMs = options.watchWaitMs ?? WATCH_WAIT_MS
