@@ -16,7 +16,7 @@ export function simulate(
   scenario: (world: SimWorld, t: Test) => Promise<void>,
   seeds = usualSeeds,
 ): void {
-  t.test(name, { timeout: 900_000 }, async (t) => {
+  t.test(name, { timeout: 6 * 3_600_000 }, async (t) => {
     for (const seed of seedsToRun(seeds)) {
       const world = createSimIo(seed)
       try {
