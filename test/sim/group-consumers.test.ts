@@ -21,7 +21,7 @@ const SEEDS = 60 * FACTOR
 const PARTITIONS = 4
 const GROUP = 'readers'
 
-t.setTimeout(900_000)
+t.setTimeout(0) // the runner limits the file
 
 class Simulation {
   readonly world: GroupWorld
@@ -265,7 +265,6 @@ async function simulate(seed: number): Promise<string> {
   return `${sim.commits} commits`
 }
 
-// The runner limits the file.
 t.test('committed offsets never go back', { timeout: 6 * 3_600_000 }, async (t) => {
   const seeds = ONLY ? [Number(ONLY)] : Array.from({ length: SEEDS }, (_, index) => index + 1)
   for (const seed of seeds) {
