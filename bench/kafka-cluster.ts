@@ -1,6 +1,7 @@
 // Three Apache Kafka brokers as one cluster, each broker and controller at once: the counterpart of three LMQ brokers on
 // three Consul servers, under the same faults.
 import type { ChildProcess } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -66,10 +67,9 @@ group.initial.rebalance.delay.ms=0
 class KafkaBroker implements BrokerProcess {
   readonly bootstrap: string
   readonly dataFolder: string
-  /** What it prints goes to the bench's stderr. */
-  readonly output = ''
   readonly #port: number
   readonly #command: readonly string[]
+  readonly #logPath: string
   #child: ChildProcess | undefined
   readonly #onExit = () => this.#child?.kill('SIGKILL')
 
@@ -78,6 +78,7 @@ class KafkaBroker implements BrokerProcess {
     this.dataFolder = join(folder, 'data')
     this.#port = port
     this.#command = command
+    this.#logPath = join(folder, 'log')
     process.on('exit', this.#onExit)
   }
 
@@ -85,8 +86,12 @@ class KafkaBroker implements BrokerProcess {
     return this.#child?.pid ?? -1
   }
 
+  get output(): string {
+    return readFileSync(this.#logPath, 'utf8')
+  }
+
   async start(): Promise<void> {
-    this.#child = launch(this.#command)
+    this.#child = launch(this.#command, this.#logPath)
     await reachable(this.#port, this.#child)
   }
 

@@ -123,7 +123,9 @@ async function takeAll<T extends Target>(
     for (const each of open) targets.push(await each())
     for (const each of chosen) {
       process.stderr.write(`${each.title} ...\n`)
+      const began = performance.now()
       outcomes.push(await take(each, targets, effort))
+      process.stderr.write(`  ${Math.round((performance.now() - began) / 1_000)} s\n`)
     }
   } finally {
     for (const target of targets) await target.close()

@@ -1,7 +1,7 @@
 // A broker under measure: one that runs already (host:port), or one that the bench starts itself on a free loopback
 // port with its data in a temporary folder: `lmq`, `kafka` (Apache Kafka) or `kfake` (franz-go's in-memory broker).
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -181,12 +181,16 @@ async function kfakeStarter(): Promise<{ starter: Starter; label: string }> {
   }
 }
 
-export function launch(command: readonly string[]): ChildProcess {
+/** @param logPath where what it says on stderr goes; undefined: to the bench's own */
+export function launch(command: readonly string[], logPath?: string): ChildProcess {
   const [program, ...args] = command
-  return spawn(program as string, args, {
-    stdio: ['ignore', 'ignore', 'inherit'],
+  const log = logPath === undefined ? 'inherit' : openSync(logPath, 'a')
+  const child = spawn(program as string, args, {
+    stdio: ['ignore', 'ignore', log],
     env: brokerEnv(),
   })
+  if (typeof log === 'number') closeSync(log)
+  return child
 }
 
 /** Brokers take settings from KAFKA_* and LMQ_* variables; those of the bench are none of their business. */

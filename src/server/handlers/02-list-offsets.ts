@@ -32,6 +32,8 @@ const FIRST_VERSION_WITH_EPOCH = 4
 /** KIP-207: before, clients know only the code for a leader that is not there yet. */
 const FIRST_VERSION_WITH_NOT_AVAILABLE = 5
 const CONSUMER = -1
+/** Tools that look at one broker's log, as leader or follower. */
+const DEBUGGING = -2
 
 /**
  * Offsets by time, and the ends of the log. A new leader that does not know yet what is committed tells clients to come
@@ -89,7 +91,9 @@ function offsetOf(
   if (timestamp < 0 && apiVersion < (firstVersionOf.get(timestamp) ?? NO_VERSION)) {
     return failed(partitionIndex, ErrorCode.UNSUPPORTED_VERSION)
   }
-  const partition = findPartition(services, topic, partitionIndex)
+  const local =
+    request.replicaId === DEBUGGING ? services.partitions.replica(topic, partitionIndex) : undefined
+  const partition = local ?? findPartition(services, topic, partitionIndex)
   if (typeof partition === 'number') return failed(partitionIndex, partition)
   const epochError = leaderEpochError(partition, currentLeaderEpoch)
   if (epochError !== ErrorCode.NONE) return failed(partitionIndex, epochError)
