@@ -15,7 +15,12 @@ import { Actor, type Recorder } from './sim-clients.ts'
 /** `unknown`: nobody knows when what was asked for will happen, if it does. */
 type Fate = 'there' | 'gone' | 'unknown'
 
-type Extra = { readonly name: string; fate: Fate }
+type Extra = {
+  readonly name: string
+  fate: Fate
+  /** Acknowledged since it was created, all in the first partition. */
+  records: number
+}
 
 const ACTIONS = [
   ...(['create', 'create', 'write', 'write', 'delete', 'grow'] as const),
@@ -32,6 +37,10 @@ const PATIENCE_MS = 8_000
  */
 export class SimAdmin extends Actor {
   readonly #extras: Extra[] = []
+  /** By partition: where its replicas are to be. */
+  readonly #wanted = new Map<number, readonly number[]>()
+  /** Partitions of which nobody knows where their replicas will be. */
+  readonly #unclear = new Set<number>()
   readonly counts = new Map<string, number>()
   isDone = false
 
@@ -62,15 +71,24 @@ export class SimAdmin extends Actor {
 
   /** @throws what was acknowledged and is not so */
   check(): void {
-    const { image } = this.recorder.cluster.observer
-    for (const { name, fate } of this.#extras) {
+    const { image, ends } = this.recorder.cluster.observer
+    for (const { name, fate, records } of this.#extras) {
       const isThere = image?.topics.has(name) ?? false
       if (fate === 'there' && !isThere) throw new Error(`topic ${name} was created, and is gone`)
       if (fate === 'gone' && isThere) throw new Error(`topic ${name} was deleted, and is there`)
+      const end = ends.get(`${name}-0`) ?? 0
+      if (fate === 'there' && end < records) {
+        throw new Error(`${name}-0 ends at ${end}, ${records} are acknowledged`)
+      }
     }
     const { name, partitions } = this.recorder.topic
     const count = image?.topics.get(name)?.partitions.length ?? 0
     if (count < partitions) throw new Error(`${name} has ${count} partitions, ${partitions} wanted`)
+    for (const [partitionIndex, wanted] of this.#wanted) {
+      const { replicas = [] } = image?.partition(name, partitionIndex) ?? {}
+      if (String(replicas) === String(wanted)) continue
+      throw new Error(`${name}-${partitionIndex} is on ${replicas}, ${wanted} is wanted`)
+    }
   }
 
   /** @returns what was done; undefined when there was nothing to do */
@@ -125,17 +143,19 @@ export class SimAdmin extends Actor {
     // A name that was there before stands for another topic then.
     let extra = this.#extras.find(({ fate }) => fate === 'gone')
     if (!extra || random.chance(0.3)) {
-      extra = { name: `extra${this.#extras.length}`, fate: 'gone' }
+      extra = { name: `extra${this.#extras.length}`, fate: 'gone', records: 0 }
       this.#extras.push(extra)
     }
     extra.fate = 'unknown'
+    const { retries } = this
     await createTopic(this.client, {
       name: extra.name,
       partitionCount: 1 + random.int(2),
       replicationFactor: -1,
       configs: new Map(),
     })
-    extra.fate = 'there'
+    if (retries === this.retries) extra.fate = 'there'
+    extra.records = 0
     return `${extra.name} is there`
   }
 
@@ -143,8 +163,9 @@ export class SimAdmin extends Actor {
     const extra = this.#pick()
     if (!extra) return undefined
     extra.fate = 'unknown'
+    const { retries } = this
     await deleteTopic(this.client, extra.name)
-    extra.fate = 'gone'
+    if (retries === this.retries) extra.fate = 'gone'
     return `${extra.name} is deleted`
   }
 
@@ -153,21 +174,30 @@ export class SimAdmin extends Actor {
     if (!extra) return undefined
     const producer = new Producer(this.client, { acks: -1, retryForMs: PATIENCE_MS })
     const count = 1 + this.recorder.random.int(5)
-    const sends = Array.from({ length: count }, (_, at) =>
-      producer.send(extra.name, { key: null, value: Buffer.from(`${at}`), timestamp: 1_000 }, 0),
-    )
-    await Promise.all(sends)
+    for (let at = 0; at < count; at++) {
+      const record = { key: null, value: Buffer.from(`${at}`), timestamp: 1_000 }
+      await producer.send(extra.name, record, 0)
+    }
+    await producer.flush()
+    extra.records += count
     return `${extra.name} has ${count} records more`
   }
 
   async #reassign(partitionIndex: number, replicas: readonly number[] | null): Promise<void> {
     const { name } = this.recorder.topic
+    this.#wanted.delete(partitionIndex)
+    const { retries } = this
+    const isClear = !this.#unclear.has(partitionIndex)
+    this.#unclear.add(partitionIndex)
     const answer = await this.client.request('controller', alterPartitionReassignments, {
       timeoutMs: 5_000,
       topics: [{ name, partitions: [{ partitionIndex, replicas }] }],
     })
     const errorCode = answer.responses[0]?.partitions[0]?.errorCode ?? answer.errorCode
     if (errorCode !== 0) throw new OutcomeError(errorCode, `partition ${name}-${partitionIndex}`)
+    if (!isClear || retries !== this.retries) return
+    this.#unclear.delete(partitionIndex)
+    if (replicas) this.#wanted.set(partitionIndex, replicas)
   }
 
   async #trim(partitionIndex: number): Promise<string | undefined> {

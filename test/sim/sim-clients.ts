@@ -27,6 +27,7 @@ function connect(
   cluster: SimCluster,
   { io }: SimProcess,
   patienceMs: number = PATIENCE_MS,
+  onRetry: () => void = () => {},
 ): Client {
   const { bootstrap } = cluster
   return new Client(io, {
@@ -34,6 +35,7 @@ function connect(
     connectTimeoutMs: 2_000,
     requestTimeoutMs: 5_000,
     retryForMs: patienceMs,
+    onRetry,
   })
 }
 
@@ -45,6 +47,8 @@ export abstract class Actor {
   protected client: Client
   readonly #patienceMs: number
   #sessions = 0
+  /** Requests that were sent again: the first ones may still be on their way. */
+  protected retries = 0
   sessionName = ''
 
   constructor(recorder: Recorder, name: string, patienceMs: number = PATIENCE_MS) {
@@ -59,7 +63,8 @@ export abstract class Actor {
   /** Another process takes the place of this one. */
   protected renew(): void {
     this.process = this.recorder.cluster.client(this.name)
-    this.client = connect(this.recorder.cluster, this.process, this.#patienceMs)
+    const onRetry = () => void this.retries++
+    this.client = connect(this.recorder.cluster, this.process, this.#patienceMs, onRetry)
     this.sessionName = `${this.name}.${++this.#sessions}`
   }
 
