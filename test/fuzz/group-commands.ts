@@ -85,6 +85,10 @@ async function settle(model: GroupModel, real: RealGroup): Promise<void> {
     const sent = due.waiting as Waiting as Sent
     real.open.delete(sent)
     if (sent.dropped) continue
+    if (due.isReplaced && isForeign) {
+      real.drop(sent)
+      continue
+    }
     const answer = await patiently(due.waiting.answer as Promise<JoinAnswer | SyncAnswer>, due.kind)
     real.connections.giveBack(sent.client)
     check(model, real, due, answer, sent, joined)

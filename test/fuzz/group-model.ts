@@ -54,8 +54,16 @@ export type Due =
       member?: Member
       generation?: number
       leads?: boolean
+      /** A newer request of the same member took its place: Kafka forgets it. */
+      isReplaced?: boolean
     }
-  | { kind: 'sync'; waiting: Waiting<SyncAnswer>; errorCode: number; assignment: string }
+  | {
+      kind: 'sync'
+      waiting: Waiting<SyncAnswer>
+      errorCode: number
+      assignment: string
+      isReplaced?: boolean
+    }
 
 export class GroupModel {
   state: GroupState = 'Empty'
@@ -161,7 +169,10 @@ export class GroupModel {
   }
 
   #update(member: Member, protocols: readonly string[], waiting: Waiting<JoinAnswer>): void {
-    if (member.join) this.#refuse(member.join, ErrorCode.REBALANCE_IN_PROGRESS)
+    if (member.join) {
+      const errorCode = ErrorCode.REBALANCE_IN_PROGRESS
+      this.due.push({ kind: 'join', waiting: member.join, errorCode, isReplaced: true })
+    }
     member.protocols = protocols
     member.join = waiting
   }
@@ -246,7 +257,7 @@ export class GroupModel {
       this.due.push({ kind: 'sync', waiting, errorCode: ErrorCode.NONE, assignment })
       return
     }
-    if (member.sync) this.#answerSync(member, ErrorCode.REBALANCE_IN_PROGRESS)
+    if (member.sync) this.#answerSync(member, ErrorCode.REBALANCE_IN_PROGRESS, true)
     member.sync = waiting
     if (member !== this.leader) return
     this.state = 'Stable'
@@ -256,10 +267,10 @@ export class GroupModel {
     }
   }
 
-  #answerSync(member: Member, errorCode: number): void {
+  #answerSync(member: Member, errorCode: number, isReplaced = false): void {
     const waiting = member.sync as Waiting<SyncAnswer>
     const assignment = errorCode === ErrorCode.NONE ? member.assignment : ''
-    this.due.push({ kind: 'sync', waiting, errorCode, assignment })
+    this.due.push({ kind: 'sync', waiting, errorCode, assignment, isReplaced })
     member.sync = undefined
   }
 

@@ -2,8 +2,11 @@
 import fc from 'fast-check'
 import type { Test } from 'tap'
 import { startBroker } from '../../src/index.ts'
+import { fetch as fetchApi } from '../../src/protocol/apis/01-fetch.ts'
 import { createTopics } from '../../src/protocol/apis/19-create-topics.ts'
+import { ErrorCode } from '../../src/protocol/error-code.ts'
 import type { Api, RequestInput, ResponseOf } from '../../src/protocol/schema.ts'
+import { ZERO_UUID } from '../../src/protocol/uuid.ts'
 import { RawClient } from '../unit/server/raw-client.ts'
 
 export const seed = Number(process.env['LMQ_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
@@ -95,7 +98,37 @@ export async function createTopic(client: RawClient, name: string, partitions: n
   })
   const [topic] = answer.topics
   expect(topic?.errorCode, 0, `${name} is made`)
+  await untilAnswered(client, name, partitions, ErrorCode.NONE)
   return topic?.topicId ?? ''
+}
+
+export const fetchLimits = { maxWaitMs: 0, minBytes: 1, maxBytes: 50_000_000 }
+export const fetchWish = (partition: number, fetchOffset: number) => ({
+  partition,
+  fetchOffset,
+  partitionMaxBytes: 1 << 20,
+})
+
+/** Waits until all partitions of a topic are answered with this code. */
+export function untilAnswered(
+  client: RawClient,
+  name: string,
+  partitions: number,
+  wanted: ErrorCode,
+): Promise<void> {
+  return eventually(async () => {
+    for (let partition = 0; partition < partitions; partition++) {
+      const answer = await ask(client, fetchApi, 12, {
+        ...fetchLimits,
+        sessionEpoch: -1,
+        topics: [{ topic: name, topicId: ZERO_UUID, partitions: [fetchWish(partition, 0)] }],
+        forgottenTopicsData: [],
+      })
+      const code = answer.responses[0]?.partitions[0]?.errorCode
+      if (code !== wanted) return `${name} is answered with ${code}, not ${wanted}`
+    }
+    return undefined
+  })
 }
 
 export const ask = <A extends Api>(
