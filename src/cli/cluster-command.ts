@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { describeApis, describeCluster, describeLogDirs } from '../client/admin-cluster.ts'
 import { apiNames } from '../protocol/api-names.ts'
+import { withRebalanceCommands } from './cluster-rebalance.ts'
 import type { ClusterStartFlags } from './cluster-start.ts'
 import { withStatusCommand } from './cluster-status.ts'
 import { sizeText } from './output.ts'
@@ -21,6 +22,7 @@ export function clusterCommand(): Command {
     .option('--broker <id>', 'the broker to ask; without it all of them')
     .action(dirs)
   withStatusCommand(cluster)
+  withRebalanceCommands(cluster)
   withStartCommand(cluster)
   withRecoverCommand(cluster)
   return cluster

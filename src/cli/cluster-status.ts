@@ -103,6 +103,15 @@ function textOf(found: Found, tableOf: typeof import('./output.ts').tableOf): st
   parts.push(
     `${partitions} partitions: ${offline.length} offline, ${underReplicated.length} under-replicated, ${reassignments.length} being moved\n`,
   )
+  if (reassignments.length > 0) {
+    parts.push(
+      tableOf(reassignments, [
+        { title: 'MOVING', value: (row) => `${row.topic}-${row.partitionIndex}` },
+        { title: 'TO BROKER', value: (row) => row.adding.join(',') },
+        { title: 'FROM BROKER', value: (row) => row.removing.join(',') },
+      ]),
+    )
+  }
   const rows = [
     ...offline.map((each) => ({ ...each, state: 'offline' })),
     ...underReplicated.map((each) => ({ ...each, state: 'under-replicated' })),

@@ -1,8 +1,11 @@
 /** What tools ask about a cluster and its brokers. */
 import { apiVersions } from '../protocol/apis/18-api-versions.ts'
 import { describeLogDirs as describeLogDirsApi } from '../protocol/apis/35-describe-log-dirs.ts'
+import { alterPartitionReassignments } from '../protocol/apis/45-alter-partition-reassignments.ts'
 import { listPartitionReassignments } from '../protocol/apis/46-list-partition-reassignments.ts'
 import { describeCluster as describeClusterApi } from '../protocol/apis/60-describe-cluster.ts'
+import { unregisterBroker as unregisterBrokerApi } from '../protocol/apis/64-unregister-broker.ts'
+import { ErrorCode } from '../protocol/error-code.ts'
 import type { ResponseOf } from '../protocol/schema.ts'
 import type { Client } from './client.ts'
 import { checkOutcome } from './outcome-error.ts'
@@ -90,6 +93,42 @@ export async function listReassignments(client: Client): Promise<Reassignment[]>
       removing: removingReplicas,
     })),
   )
+}
+
+/** Moves replicas, or takes back a move that is under way (`replicas` null). @throws {OutcomeError} for the first that is refused */
+export async function alterReassignments(
+  client: Client,
+  moves: readonly {
+    readonly topic: string
+    readonly partitionIndex: number
+    readonly replicas: readonly number[] | null
+  }[],
+): Promise<void> {
+  const topics = new Map<string, { partitionIndex: number; replicas: number[] | null }[]>()
+  for (const { topic, partitionIndex, replicas } of moves) {
+    const partitions = topics.get(topic) ?? []
+    partitions.push({ partitionIndex, replicas: replicas && [...replicas] })
+    topics.set(topic, partitions)
+  }
+  const answer = await client.request('controller', alterPartitionReassignments, {
+    timeoutMs: REASSIGNMENTS_MS,
+    allowReplicationFactorChange: false,
+    topics: Array.from(topics, ([name, partitions]) => ({ name, partitions })),
+  })
+  checkOutcome(answer.errorCode, 'the reassignments', answer.errorMessage)
+  for (const { name, partitions } of answer.responses) {
+    for (const { partitionIndex, errorCode, errorMessage } of partitions) {
+      // What was to be taken back has come to its end.
+      if (errorCode === ErrorCode.NO_REASSIGNMENT_IN_PROGRESS) continue
+      checkOutcome(errorCode, `partition ${name}-${partitionIndex}`, errorMessage)
+    }
+  }
+}
+
+/** Has the cluster forget a broker that is stopped. */
+export async function unregisterBroker(client: Client, brokerId: number): Promise<void> {
+  const answer = await client.request('controller', unregisterBrokerApi, { brokerId })
+  checkOutcome(answer.errorCode, `broker ${brokerId}`, answer.errorMessage)
 }
 
 export type LogDir = ResponseOf<typeof describeLogDirsApi>['results'][number]

@@ -5,7 +5,8 @@ import type { Io, Timer } from '../io/io.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import type { Controller } from './controller.ts'
 import { type DiskUsage, sizeKey } from './disk-usage.ts'
-import type { MetadataImage } from './metadata-image.ts'
+import { type MetadataImage, ResourceType } from './metadata-image.ts'
+import { type ThrottleChange, throttleFor, throttleLeftOver } from './move-throttle.ts'
 import { isReassigning } from './partition-change.ts'
 import {
   type PlanBroker,
@@ -21,8 +22,10 @@ export type BalanceOptions = {
   readonly image: MetadataImage
   readonly controller: Pick<
     Controller,
-    'isActive' | 'balanceLeaders' | 'alterPartitionReassignments'
+    'isActive' | 'balanceLeaders' | 'alterPartitionReassignments' | 'incrementalAlterConfigs'
   >
+  /** This broker. */
+  readonly brokerId: number
   /** What the disks of these brokers hold, as far as they say so. */
   readonly disks: (brokerIds: readonly number[]) => Promise<readonly DiskUsage[]>
   /** The settings in force; they change. */
@@ -37,15 +40,19 @@ export type BalanceReport = {
   readonly moves: readonly PlannedMove[]
 }
 
+/** A throttle that nothing needs goes after this time. */
+const THROTTLE_STAYS_MS = 5_000
+
 /** Moves that a dry run shows. */
 const ALL_MOVES = 10_000
 
 /**
  * Keeps the cluster even by itself, on the broker that is the controller: hands partitions back to their preferred
  * leaders (`auto.leader.rebalance.enable`), and, where `lmq.rebalance.enable` says so, moves replicas to brokers that
- * joined and away from those that left for good or fill up. A few moves at a time, not faster on average than
+ * joined and away from those that left for good or fill up. A few moves at a time, not faster than
  * `lmq.rebalance.rate.bytes`, and none while a broker is away that may come back. Switching the setting off pauses it;
- * moves under way are ended or cancelled as any reassignment.
+ * moves under way are ended or cancelled as any reassignment. The throttle of a move goes when the move is done, also
+ * that of `lmq cluster rebalance`.
  */
 export class Balance {
   readonly #options: BalanceOptions
@@ -55,6 +62,8 @@ export class Balance {
   readonly #away = new Map<number, { readonly brokerEpoch: number; readonly sinceMs: number }>()
   /** No data is moved before: what was begun last should be through by then. */
   #nextMs = 0
+  /** Since when there are throttles that nothing needs. */
+  #unneededMs: number | undefined
   #closed = false
 
   constructor(options: BalanceOptions) {
@@ -110,13 +119,18 @@ export class Balance {
   }
 
   async #move(): Promise<void> {
-    const { controller, config, io, logger } = this.#options
+    const { controller, config, image, io, logger } = this.#options
     if (!controller.isActive) this.#away.clear()
-    if (!controller.isActive || !config['lmq.rebalance.enable']) return
+    if (!controller.isActive) return
+    await this.#endThrottles()
+    if (!config['lmq.rebalance.enable']) return
     const { waitsFor, brokers } = this.#look()
     if (waitsFor !== undefined || io.monotonic.nowMs() < this.#nextMs) return
     const moves = await this.#plan(brokers, config['lmq.rebalance.max.moves'])
     if (moves.length === 0 || this.#closed || !config['lmq.rebalance.enable']) return
+    const isAll = (topic: string, name: string): boolean =>
+      image.configs(ResourceType.TOPIC, topic).get(name)?.includes('*') ?? false
+    await this.#alter(throttleFor(moves, config['lmq.rebalance.rate.bytes'], isAll))
     const answer = await controller.alterPartitionReassignments({
       topics: moves.map(({ topic, partitionIndex, after }) => ({
         name: topic,
@@ -132,6 +146,25 @@ export class Balance {
     this.#nextMs =
       io.monotonic.nowMs() + Math.ceil((sizeBytes * 1_000) / config['lmq.rebalance.rate.bytes'])
     logger.info({ moves: moves.length, sizeBytes, refused }, 'replicas move to even the cluster')
+  }
+
+  /** A throttle is there before its moves are: what nothing needs is looked at for a while before it goes. */
+  async #endThrottles(): Promise<void> {
+    const { image, io } = this.#options
+    const changes = throttleLeftOver(image)
+    const nowMs = io.monotonic.nowMs()
+    if (changes.length === 0) {
+      this.#unneededMs = undefined
+      return
+    }
+    this.#unneededMs ??= nowMs
+    if (nowMs - this.#unneededMs >= THROTTLE_STAYS_MS) await this.#alter(changes)
+  }
+
+  async #alter(resources: readonly ThrottleChange[]): Promise<void> {
+    if (resources.length === 0) return
+    const { controller, brokerId } = this.#options
+    await controller.incrementalAlterConfigs({ resources, validateOnly: false, brokerId })
   }
 
   /** Who may have replicas, and whether now is a time to move any. */

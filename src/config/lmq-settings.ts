@@ -90,7 +90,8 @@ export const lmqSettings = {
     update: 'cluster-wide',
     min: 1_024,
     max: LONG_MAX,
-    about: 'Bytes per second that automatic moves copy on average, over the whole cluster.',
+    about:
+      'Bytes per second that automatic moves copy on average over the whole cluster, and at most to or from one broker.',
   }),
   'lmq.tail.bytes': bytes({
     default: 67_108_864,

@@ -144,6 +144,7 @@ export class ClusterMembership implements ClusterPort {
     this.channel.onRefused((controllerLost) => this.#succession.noteRefused(controllerLost))
     this.#balance = new Balance({
       io,
+      brokerId,
       image,
       controller,
       disks: (brokerIds) => askDiskUsage(brokerIds, (id) => this.#askLogDirs(id)),

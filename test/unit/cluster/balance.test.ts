@@ -62,10 +62,14 @@ function open(settings: Record<string, string> = {}) {
     alterPartitionReassignments: async (
       command: Parameters<typeof machine.machine.alterReassignments>[0],
     ) => machine.run(machine.machine.alterReassignments(command)),
+    incrementalAlterConfigs: async (
+      command: Parameters<typeof machine.machine.incrementalAlterConfigs>[0],
+    ) => machine.run(machine.machine.incrementalAlterConfigs(command)),
   }
   const usage: DiskUsage[] = []
   const balance = new Balance({
     io: clock,
+    brokerId: 1,
     image: machine.image,
     controller,
     disks: async () => usage,
@@ -195,4 +199,45 @@ t.test('disks of brokers that answer', async (t) => {
     { brokerId: 1, totalBytes: 200, usedBytes: 140, sizes: new Map([['a-1', 7]]) },
     { brokerId: 3, totalBytes: -1, usedBytes: 0 },
   ])
+})
+
+t.test('moves are throttled while they last, and what a person set stays', async (t) => {
+  const { machine, clock, balance, catchUp, moving } = open({
+    'lmq.rebalance.max.moves': '2',
+    'lmq.rebalance.rate.bytes': '1048576',
+  })
+  machine.create([topic('a', { numPartitions: 6, replicationFactor: 2 })])
+  machine.create([topic('all', { numPartitions: 6, replicationFactor: 2 })])
+  machine.alter(2, 'all', ['leader.replication.throttled.replicas', 0, '*'])
+  machine.alter(4, '1', ['leader.replication.throttled.rate', 0, '7'])
+  const before = [...(machine.image.topic('a')?.partitions ?? [])]
+  machine.run(machine.machine.registerBroker(registration(4)))
+  await clock.pass(1_000)
+  t.equal(moving(), 2)
+  const rates = () => Object.fromEntries(machine.image.configs(4, ''))
+  t.match(rates(), {
+    'leader.replication.throttled.rate': '1048576',
+    'follower.replication.throttled.rate': '1048576',
+  })
+  const lists = () => machine.image.configs(2, 'a')
+  for (const { partitionIndex, addingReplicas } of machine.image.topic('a')?.partitions ?? []) {
+    const leaders = lists().get('leader.replication.throttled.replicas')?.split(',') ?? []
+    const followers = lists().get('follower.replication.throttled.replicas')?.split(',') ?? []
+    t.equal(followers.includes(`${partitionIndex}:4`), addingReplicas.length > 0)
+    for (const replica of before[partitionIndex]?.replicas ?? []) {
+      t.equal(leaders.includes(`${partitionIndex}:${replica}`), addingReplicas.length > 0)
+    }
+  }
+  for (let round = 0; round < 10; round++) {
+    catchUp()
+    await clock.pass(1_000)
+  }
+  t.equal(moving(), 0)
+  t.notOk('leader.replication.throttled.rate' in rates())
+  t.notOk('follower.replication.throttled.rate' in rates())
+  t.equal(lists().get('leader.replication.throttled.replicas'), undefined)
+  t.equal(machine.image.configs(2, 'all').get('leader.replication.throttled.replicas'), '*')
+  t.equal(lists().get('follower.replication.throttled.replicas'), undefined)
+  t.equal(machine.image.configs(4, '1').get('leader.replication.throttled.rate'), '7')
+  balance.close()
 })
