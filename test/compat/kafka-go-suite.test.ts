@@ -16,5 +16,7 @@ if (found) {
     KAFKA_SKIP_NETTEST: '1',
     KAFKA_VERSION: '4.3.1',
   }
-  await runGoSuite(t, { found, name: 'kafka-go', title: `kafka-go ${found.version}`, env })
+  // They wait most of their time, each for topics of its own.
+  const title = `kafka-go ${found.version}`
+  await runGoSuite(t, { found, name: 'kafka-go', title, env, lanes: 6 })
 } else t.pass('nothing to run', { skip: "kafka-go's tests are missing" })

@@ -18,21 +18,36 @@ export type GoSuite = {
   readonly name: string
   readonly title: string
   readonly env: Readonly<Record<string, string>>
+  /** Each test in a process of its own, so many at once, in the list's order; all in one process when left out. */
+  readonly lanes?: number
 }
 
 /**
- * Runs the tests that must pass together, then those that did not pass once more, each in a process of its own: many have tight
+ * Runs the tests that must pass, then those that did not pass once more, each in a process of its own: many have tight
  * time limits that a busy machine breaks, and one that panics ends the whole process.
  */
 export async function runGoSuite(t: Test, suite: GoSuite): Promise<void> {
   const entries = readSuiteList(suite.name)
   const wanted = wantedOf(entries)
-  const outcomes = await runTests(suite, wanted)
+  const outcomes = suite.lanes
+    ? await runApart(suite, wanted, suite.lanes)
+    : await runTests(suite, wanted)
   for (const entry of wanted) {
     if (outcomes.get(entry.name)?.state === 'pass') continue
     for (const [name, outcome] of await runTests(suite, [entry])) outcomes.set(name, outcome)
   }
   await checkSuite(t, suite, entries, outcomes)
+}
+
+async function runApart(suite: GoSuite, wanted: readonly SuiteEntry[], lanes: number) {
+  const outcomes = new Map<string, SuiteOutcome>()
+  const queue = [...wanted]
+  const lane = async () => {
+    for (let entry = queue.shift(); entry; entry = queue.shift())
+      for (const [name, outcome] of await runTests(suite, [entry])) outcomes.set(name, outcome)
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
+  return outcomes
 }
 
 async function runTests({ found, env }: GoSuite, wanted: readonly SuiteEntry[]) {
