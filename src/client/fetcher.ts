@@ -39,12 +39,19 @@ const pauseAfterFailureMs = 200
 type FetchAnswer = ResponseOf<typeof fetch>
 type FetchedPartition = FetchAnswer['responses'][number]['partitions'][number]
 
+/** What one answer brought of a partition. It counts only while the position is where it was asked for. */
+type Move = {
+  readonly position: PartitionPosition
+  readonly from: number
+  readonly to: number
+  readonly records: readonly ConsumedRecord[]
+}
+
 /** What one answer brought. Positions move when `poll` returns it, not before. */
 type Round = {
   readonly leaderId: number
   readonly generation: number
-  readonly records: ConsumedRecord[]
-  readonly moves: { position: PartitionPosition; to: number }[]
+  readonly moves: Move[]
   failure?: Error | undefined
 }
 
@@ -107,9 +114,13 @@ export class Fetcher {
       this.#flying.delete(round.leaderId)
       if (round.failure) throw round.failure
       if (round.generation !== this.#generation) return []
-      for (const { position, to } of round.moves) position.offset = to
       this.#failingSinceMs = undefined
-      return round.records
+      return round.moves.flatMap(({ position, from, to, records }) => {
+        // A former leader and the next one may both have answered.
+        if (position.offset !== from) return []
+        position.offset = to
+        return records
+      })
     } catch (error) {
       await this.#bear(error as Error)
       return []
@@ -136,7 +147,7 @@ export class Fetcher {
     positions: readonly PartitionPosition[],
     generation: number,
   ): Promise<Round> {
-    const round: Round = { leaderId, generation, records: [], moves: [] }
+    const round: Round = { leaderId, generation, moves: [] }
     try {
       const asked = new Map(
         positions.map((each) => [`${each.topic}-${each.partitionIndex}`, each.offset]),
@@ -192,7 +203,7 @@ export class Fetcher {
       }
     }
     // What was read counts; the failure comes back with the next fetch.
-    if (round.records.length === 0) round.failure = failure
+    if (round.moves.every(({ records }) => records.length === 0)) round.failure = failure
   }
 
   async #takeOne(
@@ -210,8 +221,7 @@ export class Fetcher {
     const { io } = this.#client
     const { records, abortedTransactions } = partition
     const opened = await openBatches(io, position, records, offset, abortedTransactions)
-    round.moves.push({ position, to: opened.nextOffset })
-    for (const record of opened.records) round.records.push(record)
+    round.moves.push({ position, from: offset, to: opened.nextOffset, records: opened.records })
     return undefined
   }
 
@@ -224,7 +234,7 @@ export class Fetcher {
     }
     const timestamp = reset === 'earliest' ? OffsetSpec.earliest : OffsetSpec.latest
     const [listed] = await listOffsets(this.#client, [{ topic, partitionIndex, timestamp }])
-    if (listed) round.moves.push({ position, to: listed.offset })
+    if (listed) round.moves.push({ position, from: offset, to: listed.offset, records: [] })
     return undefined
   }
 
