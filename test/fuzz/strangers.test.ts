@@ -109,7 +109,7 @@ t.test('what is for brokers only', { timeout }, async (t) => {
   const { cluster, ports, connect } = await open(t)
   t.same(
     served.map(({ api }) => api.key),
-    [52, 56, 58, 62, 63, 67],
+    [52, 56, 58, 62, 63, 67, 73],
     'the APIs that brokers alone are served',
   )
   const witness = await connect()
