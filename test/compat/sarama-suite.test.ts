@@ -28,7 +28,9 @@ async function run(found: Tool, program: string): Promise<void> {
     KAFKA_VERSION: '4.3.1',
   }
   const title = `sarama ${found.version}, functional tests`
-  await runGoSuite(t, { found, name: 'sarama', title, env })
+  // Those that may run side by side wait most of their time.
+  const flags = ['-test.parallel', '8']
+  await runGoSuite(t, { found, name: 'sarama', title, env, flags })
 }
 
 const found = tool('sarama')

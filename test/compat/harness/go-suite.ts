@@ -20,6 +20,8 @@ export type GoSuite = {
   readonly env: Readonly<Record<string, string>>
   /** Each test in a process of its own, so many at once, in the list's order; all in one process when left out. */
   readonly lanes?: number
+  /** More flags for the test program. */
+  readonly flags?: readonly string[]
 }
 
 /**
@@ -50,9 +52,9 @@ async function runApart(suite: GoSuite, wanted: readonly SuiteEntry[], lanes: nu
   return outcomes
 }
 
-async function runTests({ found, env }: GoSuite, wanted: readonly SuiteEntry[]) {
+async function runTests({ found, env, flags = [] }: GoSuite, wanted: readonly SuiteEntry[]) {
   const pattern = wanted.map(({ name }) => patternOf(name)).join('|')
-  const args = ['-test.v', '-test.timeout', `${limitMs}ms`, '-test.run', pattern]
+  const args = ['-test.v', '-test.timeout', `${limitMs}ms`, '-test.run', pattern, ...flags]
   const options = { env, limitMs: limitMs + 10_000, cwd: found.folder ?? '.' }
   const { stdout, stderr } = await runProgram(found.suite ?? '', args, options)
   return outcomesIn(`${stdout.toString()}\n${stderr}`)
