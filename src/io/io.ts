@@ -136,6 +136,8 @@ export type Socket = {
   readonly localPort: number
   /** Bytes handed to `write` that the peer's side has not taken yet. */
   readonly queuedBytes: number
+  /** Of these, what the system has not taken yet: falls while a slow peer reads. Undefined: not known. */
+  readonly untakenBytes?: number | undefined
   onData(listener: (chunk: Buffer) => void): void
   /**
    * In place of `onData`: reads into memory that is used again, or into the reader's own. False where that cannot be

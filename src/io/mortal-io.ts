@@ -158,6 +158,9 @@ function mortalSocket(life: Life, inner: Socket): Socket {
     get queuedBytes() {
       return inner.queuedBytes
     },
+    get untakenBytes() {
+      return inner.untakenBytes
+    },
     onData: (listener) => inner.onData((chunk) => read(chunk, listener)),
     readInto: (reader) =>
       inner.readInto?.({

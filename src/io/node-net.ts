@@ -116,6 +116,12 @@ class NodeSocket implements Socket {
     return this.#socket.writableLength
   }
 
+  /** Node counts a write as a whole when its last byte has left; its own time-outs look here, too. */
+  get untakenBytes(): number | undefined {
+    const { _handle } = this.#socket as { _handle?: { writeQueueSize?: number } | null }
+    return _handle?.writeQueueSize
+  }
+
   onData(listener: (chunk: Buffer) => void): void {
     this.#socket.on('data', listener)
     this.#socket.resume()

@@ -86,6 +86,7 @@ export class Connection implements ConnectionFacts {
   /** Bytes counted in the request budget: requests in work, and a frame that is being gathered. */
   #grantedBytes = 0
   #gatheringBytes = 0
+  #untakenBytes: number | undefined
   #requestsSeen = 0
   readonly #endListeners = new Set<() => void>()
   #onNext: (() => void) | undefined
@@ -135,6 +136,19 @@ export class Connection implements ConnectionFacts {
   /** True while the peer holds memory that others may be waiting for without making progress itself. */
   get holdsMemory(): boolean {
     return this.#gatheringBytes > 0 || this.#sender.holdsMemory
+  }
+
+  /** It is the answers that hold memory: the peer has to take them. */
+  get holdsAnswers(): boolean {
+    return this.#sender.holdsMemory
+  }
+
+  /** Looks whether the peer took some of what is queued for it since the last look. */
+  noteProgress(nowMs: number): void {
+    const { untakenBytes } = this.#socket
+    if (untakenBytes === this.#untakenBytes) return
+    this.#untakenBytes = untakenBytes
+    this.lastActiveMs = nowMs
   }
 
   /** The peer has proved to be that broker of this cluster. */

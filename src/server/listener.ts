@@ -12,9 +12,11 @@ import { RateLimitedLog } from './rate-limited-log.ts'
 
 /** A connection that is ending has this long to take what is queued for it. */
 const ENDING_MS = 5_000
-/** While others wait for memory, a connection that holds some must make progress within this time. */
+/** While others wait for memory, a connection that holds some for a request must make progress within this time, */
 const STALLED_MS = 15_000
-const MAX_SWEEP_MS = 5_000
+/** and one that has answers to read must take some of them within this. */
+const UNREAD_MS = 4_000
+const MAX_SWEEP_MS = 1_000
 const WAIT = { verdict: 'wait' } as const
 
 export type ListenerOptions = {
@@ -277,10 +279,12 @@ export class Listener {
     this.admitWaiting()
     const shortOfMemory = requestMemory.waiting + answerMemory.waiting > 0
     for (const connection of [...this.#connections]) {
+      if (shortOfMemory && connection.holdsAnswers) connection.noteProgress(nowMs)
       const quietMs = nowMs - connection.lastActiveMs
+      const stalledMs = connection.holdsAnswers ? UNREAD_MS : STALLED_MS
       if (connection.ending) {
         if (quietMs > ENDING_MS) connection.destroy()
-      } else if (shortOfMemory && connection.holdsMemory && quietMs > STALLED_MS) {
+      } else if (shortOfMemory && connection.holdsMemory && quietMs > stalledMs) {
         this.#log.warn(
           'stalled',
           { remoteAddress: connection.remoteAddress, connection: connection.id },
