@@ -31,7 +31,7 @@ const RETRY_MS = 100
 /** Nothing is asked for longer than this at once: who the controller is may have changed. */
 const CALL_MS = 2_000
 /** So many session time-outs a broker waits for its own former self to be fenced. */
-const SESSIONS = 3
+const SESSIONS = 10
 
 type State = 'starting' | 'registered' | 'stopping' | 'stopped'
 

@@ -35,6 +35,8 @@ export type HeartbeatLine = { onEnd(listener: () => void): void }
 export type BrokerWatchOptions = {
   readonly io: Io
   readonly brokerId: number
+  /** Of this process: an earlier one of this broker, perhaps with another disk, is watched like any other broker. */
+  readonly incarnationId: string
   /** Of this broker: on the controller it holds all that is committed. */
   readonly image: MetadataImage
   readonly controller: Pick<
@@ -200,11 +202,11 @@ export class BrokerWatch {
   }
 
   #look(): void {
-    const { controller, image, brokerId, config } = this.#options
+    const { controller, image, config } = this.#options
     this.#follow()
     if (!controller.isActive) return
     const others = [...image.brokers.values()].filter(
-      (broker) => broker.brokerId !== brokerId && this.#isWaitedFor(broker),
+      (broker) => !this.#isSelf(broker) && this.#isWaitedFor(broker),
     )
     const sessionMs = config['broker.session.timeout.ms']
     const lateMs = this.#everyMs() + LATE_MS
@@ -251,6 +253,11 @@ export class BrokerWatch {
     } catch (error) {
       logger.warn({ brokerId, error: String(error) }, 'a broker could not be fenced')
     }
+  }
+
+  #isSelf(broker: BrokerImage): boolean {
+    const { brokerId, incarnationId } = this.#options
+    return broker.brokerId === brokerId && broker.incarnationId === incarnationId
   }
 
   /** Others wait for it while it is gone: it takes part, or is in an ISR although it does not yet. */

@@ -10,7 +10,7 @@ import type { Io, Timer } from '../io/io.ts'
 import { vote } from '../protocol/apis/52-vote.ts'
 import { ZERO_UUID } from '../protocol/uuid.ts'
 import type { KnownController } from './controller-channel.ts'
-import type { MetadataImage } from './metadata-image.ts'
+import type { BrokerImage, MetadataImage } from './metadata-image.ts'
 import type { MetadataStore } from './metadata-store.ts'
 import { isRefusal, type Peers } from './peers.ts'
 
@@ -175,7 +175,7 @@ export class Succession {
     }
     if (why === undefined || this.#closed) return
     const ballots = await Promise.all(
-      this.#voters(controllerId).map((brokerId) => this.#ballotOf(brokerId, controllerEpoch)),
+      this.#voters(controllerId).map((voter) => this.#ballotOf(voter, controllerEpoch)),
     )
     if (this.#closed || known().controllerEpoch !== controllerEpoch) return
     if (!mayDepose(ballots, why === 'refused')) return
@@ -191,15 +191,19 @@ export class Succession {
     }
   }
 
-  #voters(controllerId: number): number[] {
-    const voters: number[] = []
-    for (const { brokerId } of this.#options.image.liveBrokers()) {
-      if (brokerId !== controllerId && brokerId !== this.#options.brokerId) voters.push(brokerId)
-    }
-    return voters
+  /**
+   * Also those that are fenced: a controller that hears nobody fences everybody, and somebody has to say so. Who is
+   * fenced and does not answer has no say.
+   */
+  #voters(controllerId: number): BrokerImage[] {
+    const { image, brokerId: own } = this.#options
+    const { brokers } = image
+    return [...brokers.values()].filter(
+      ({ brokerId }) => brokerId !== controllerId && brokerId !== own,
+    )
   }
 
-  async #ballotOf(brokerId: number, controllerEpoch: number): Promise<Ballot> {
+  async #ballotOf({ brokerId, fenced }: BrokerImage, controllerEpoch: number): Promise<Ballot> {
     const { peers, image } = this.#options
     try {
       const connection = await peers.connection(brokerId, 'vote')
@@ -225,7 +229,7 @@ export class Succession {
       return answer.topics[0]?.partitions[0]?.voteGranted === true ? 'granted' : 'denied'
     } catch (error) {
       if (isRefusal(error)) return 'gone'
-      if (error instanceof LmqError) return 'silent'
+      if (error instanceof LmqError) return fenced ? 'gone' : 'silent'
       throw error
     }
   }

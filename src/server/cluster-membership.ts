@@ -94,7 +94,8 @@ export class ClusterMembership implements ClusterPort {
   #closed = false
 
   constructor(options: ClusterMembershipOptions) {
-    const { io, brokerId, store, tail, controller, config, logger, listenerName } = options
+    const { io, brokerId, incarnationId, store, tail, controller } = options
+    const { config, logger, listenerName } = options
     const { image } = tail
     this.#options = options
     this.peers = new Peers({
@@ -126,7 +127,7 @@ export class ClusterMembership implements ClusterPort {
     const goneBefore = (epoch: number) => this.#succession.goneBefore(epoch)
     const onEnded = (id: number) => this.departures.noteBroken(id)
     const watching = { io, brokerId, image, controller, peers, goneBefore, onEnded, config, logger }
-    this.#watch = new BrokerWatch(watching)
+    this.#watch = new BrokerWatch({ ...watching, incarnationId })
     this.#succession = new Succession({
       io,
       brokerId,

@@ -14,6 +14,8 @@ import { ErrorCode } from '../../../src/protocol/error-code.ts'
 import { createSimIo, type SimWorld } from '../../sim/sim-io.ts'
 import { defaults, newId, registration, topic } from './machine-fixture.ts'
 
+const OWN = newId()
+
 /** The controller is broker 1; its image has what is committed at once. */
 function watchedCluster(world: SimWorld) {
   const { io } = world
@@ -29,6 +31,7 @@ function watchedCluster(world: SimWorld) {
   const watch = new BrokerWatch({
     io,
     brokerId: 1,
+    incarnationId: OWN,
     image,
     controller: {
       isActive: true,
@@ -90,3 +93,23 @@ t.test('a fenced broker that stops holds up nobody', async (t) => {
     watch.close()
   })
 })
+
+t.test(
+  'an earlier process of the controller itself is fenced, too, when it is silent',
+  async (t) => {
+    const world = createSimIo(5)
+    await world.run(async () => {
+      const { image, machine, commit, watch, sessionMs } = watchedCluster(world)
+      watch.start()
+      await commit(machine().registerBroker(registration(1, { directoryIds: ['lost'] })))
+      const own = registration(1, { incarnationId: OWN, directoryIds: ['new'], unfenced: false })
+      const refused = { errorCode: ErrorCode.DUPLICATE_BROKER_REGISTRATION }
+      t.match(await watch.register(own), refused, 'it may be alive')
+      await new Promise<void>((resolve) => world.io.timers.schedule(2 * sessionMs, resolve))
+      t.match(await watch.register(own), { errorCode: ErrorCode.NONE })
+      await new Promise<void>((resolve) => world.io.timers.schedule(3 * sessionMs, resolve))
+      t.equal(image.brokers.get(1)?.incarnationId, OWN)
+      watch.close()
+    })
+  },
+)
