@@ -229,7 +229,7 @@ export class ConsulServers {
 }
 
 /** Ports that nobody has now, all different. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer())
   await Promise.all(
     servers.map(async (server) => {
