@@ -1,5 +1,6 @@
 // Somebody who changes the cluster while it is in use and in trouble.
 import { LmqError } from '../../src/base/errors.ts'
+import { alterConfigs } from '../../src/client/admin-configs.ts'
 import {
   createPartitions,
   createTopic,
@@ -24,7 +25,7 @@ type Extra = {
 
 const ACTIONS = [
   ...(['create', 'create', 'write', 'write', 'delete', 'grow'] as const),
-  ...(['move', 'move', 'cancel', 'elect', 'trim', 'trim'] as const),
+  ...(['move', 'move', 'cancel', 'elect', 'trim', 'trim', 'set'] as const),
 ]
 type Action = (typeof ACTIONS)[number]
 
@@ -33,7 +34,7 @@ const PATIENCE_MS = 8_000
 
 /**
  * Creates, fills and deletes topics, adds partitions, moves replicas and cancels that, elects preferred leaders, deletes
- * records. What was acknowledged must be so in the end.
+ * records, changes when records count. What was acknowledged must be so in the end.
  */
 export class SimAdmin extends Actor {
   readonly #extras: Extra[] = []
@@ -132,6 +133,8 @@ export class SimAdmin extends Actor {
           timeoutMs: 2_000,
         })
         return 'preferred leaders are elected'
+      case 'set':
+        return this.#set()
       default:
         return this.#trim(partitionIndex)
     }
@@ -175,7 +178,8 @@ export class SimAdmin extends Actor {
     const producer = new Producer(this.client, { acks: -1, retryForMs: PATIENCE_MS })
     const count = 1 + this.recorder.random.int(5)
     for (let at = 0; at < count; at++) {
-      const record = { key: null, value: Buffer.from(`${at}`), timestamp: 1_000 }
+      const timestamp = this.process.io.wall.nowMs()
+      const record = { key: null, value: Buffer.from(`${at}`), timestamp }
       await producer.send(extra.name, record, 0)
     }
     await producer.flush()
@@ -212,6 +216,17 @@ export class SimAdmin extends Actor {
     })
     await deleteRecords(this.client, [{ topic: topic.name, partitionIndex, offset }])
     return `${topic.name}-${partitionIndex} begins at ${offset}`
+  }
+
+  /** Records count when they are durable, or again as the brokers' setting says. */
+  async #set(): Promise<string> {
+    const { topic, random } = this.recorder
+    const change = random.chance(0.6)
+      ? ({ operation: 'set', value: '1' } as const)
+      : ({ operation: 'delete', value: null } as const)
+    const resource = { type: 'topic', name: topic.name } as const
+    await alterConfigs(this.client, resource, [{ name: 'flush.messages', ...change }])
+    return `${topic.name}: flush.messages ${change.value ?? 'as the brokers have it'}`
   }
 
   #pick(): Extra | undefined {

@@ -157,7 +157,9 @@ export class SimProducer extends Actor {
         if (waiting) waiting.push(value)
         else this.#waiting.set(partition, [value])
         this.note({ type: 'invoke', f: 'send', value })
-        const record = { key: null, value: Buffer.from(value.value), timestamp: 1_000 }
+        // Producers of which nothing was heard for long, by their own records' times, are forgotten.
+        const timestamp = this.process.io.wall.nowMs()
+        const record = { key: null, value: Buffer.from(value.value), timestamp }
         sends.push(producer.send(topic.name, record, partition))
       }
       const sent = Promise.all(sends)

@@ -92,6 +92,7 @@ function settingsOf(profile: Profile, brokers: number): Record<string, string> {
     'replica.lag.time.max.ms': '4000',
     'log.segment.delete.delay.ms': '1000',
     'auto.create.topics.enable': 'false',
+    'leader.imbalance.check.interval.seconds': '5',
     'default.replication.factor': factor,
     'offsets.topic.replication.factor': factor,
   }
