@@ -22,7 +22,11 @@ export type BalanceOptions = {
   readonly image: MetadataImage
   readonly controller: Pick<
     Controller,
-    'isActive' | 'balanceLeaders' | 'alterPartitionReassignments' | 'incrementalAlterConfigs'
+    | 'isActive'
+    | 'electLeaderless'
+    | 'balanceLeaders'
+    | 'alterPartitionReassignments'
+    | 'incrementalAlterConfigs'
   >
   /** This broker. */
   readonly brokerId: number
@@ -96,6 +100,10 @@ export class Balance {
   async #balanceLeaders(): Promise<void> {
     const { controller, config } = this.#options
     await this.#quietly(async () => {
+      for (let isMore = true; isMore; ) {
+        if (this.#closed || !controller.isActive) return
+        isMore = await controller.electLeaderless()
+      }
       for (let isMore = true; isMore; ) {
         if (this.#closed || !controller.isActive) return
         if (!config['auto.leader.rebalance.enable']) return

@@ -30,6 +30,7 @@ import type { ConfigRules } from './config-rules.ts'
 import type { Decision, Outcome } from './decision.ts'
 import {
   decideBalanceLeaders,
+  decideElectLeaderless,
   decideElectLeaders,
   type ElectLeadersAnswer,
   type ElectLeadersCommand,
@@ -197,6 +198,11 @@ export class ControllerMachine {
 
   electLeaders(command: ElectLeadersCommand): Decision<ElectLeadersAnswer> {
     return decideElectLeaders(this.image, this.#rules, command)
+  }
+
+  /** @returns whether there may be more to do at once */
+  electLeaderless(): Decision<boolean> {
+    return decideElectLeaderless(this.image, this.#rules)
   }
 
   /** @returns whether there may be more to do at once */

@@ -195,6 +195,11 @@ export class Controller {
     return this.#submit((machine) => machine.electLeaders(command))
   }
 
+  /** One round of unclean elections where they are allowed. @returns whether there may be more to do */
+  electLeaderless(): Promise<boolean> {
+    return this.#submit((machine) => machine.electLeaderless())
+  }
+
   /** One round of handing partitions back to their preferred leaders. @returns whether there may be more to do */
   balanceLeaders(): Promise<boolean> {
     return this.#submit((machine) => machine.balanceLeaders())

@@ -131,9 +131,36 @@ export function decideBalanceLeaders(
   return balanced(changes, false)
 }
 
-function balanced(changes: PartitionChanges, isMore: boolean): Decision<boolean> {
+/**
+ * Gives partitions without a leader one, where unclean elections are allowed: what allows them may stand in the file of
+ * the broker that is the controller now, and nothing else would tell of it. (Kafka looks from time to time, too.)
+ *
+ * @returns whether there may be more to do at once
+ */
+export function decideElectLeaderless(
+  image: MetadataImage,
+  rules: ConfigRules,
+  maxElections = MAX_ELECTIONS,
+): Decision<boolean> {
+  const changes = new PartitionChanges(image, rules)
+  for (const topic of image.topics.values()) {
+    for (const { partitionIndex, leader } of topic.partitions) {
+      if (leader !== NO_LEADER || !changes.topicRules(topic.name).uncleanAllowed) continue
+      if (changes.count >= maxElections) return leaderless(changes, true)
+      changes.change(topic, partitionIndex, {})
+    }
+  }
+  return leaderless(changes, false)
+}
+
+const leaderless = (changes: PartitionChanges, isMore: boolean): Decision<boolean> =>
+  round(changes, isMore, 'partitions without a leader got one: records may be lost')
+
+const balanced = (changes: PartitionChanges, isMore: boolean): Decision<boolean> =>
+  round(changes, isMore, 'leadership went back to preferred replicas')
+
+function round(changes: PartitionChanges, isMore: boolean, message: string): Decision<boolean> {
   const facts = { partitions: changes.count }
-  const message = 'leadership went back to preferred replicas'
   return {
     answer: isMore,
     records: changes.records(),

@@ -4,6 +4,8 @@ import t from 'tap'
 import { LmqError } from '../../../src/base/errors.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { Balance } from '../../../src/cluster/balance.ts'
+import { configRulesOf } from '../../../src/cluster/config-rules.ts'
+import { ControllerMachine } from '../../../src/cluster/controller-machine.ts'
 import { askDiskUsage, type DiskUsage } from '../../../src/cluster/disk-usage.ts'
 import { brokerConfigOf } from '../../../src/config/broker-config.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
@@ -58,6 +60,10 @@ function open(settings: Record<string, string> = {}) {
   })
   const controller = {
     isActive: true,
+    electLeaderless: async () => {
+      const rules = configRulesOf(config)
+      return machine.run(new ControllerMachine(rules, machine.image).electLeaderless())
+    },
     balanceLeaders: async () => machine.run(machine.machine.balanceLeaders()),
     alterPartitionReassignments: async (
       command: Parameters<typeof machine.machine.alterReassignments>[0],
@@ -111,6 +117,28 @@ t.test('leaders go back to preferred replicas', async (t) => {
   balance.close()
   t.equal(clock.waiting, 0)
 })
+
+t.test(
+  'partitions without a leader get one where the file of the controller allows it',
+  async (t) => {
+    for (const allowed of [false, true]) {
+      const { machine, clock, balance } = open({
+        'unclean.leader.election.enable': String(allowed),
+        'auto.leader.rebalance.enable': 'false',
+      })
+      const assignments = [{ partitionIndex: 0, brokerIds: [1, 2] }]
+      const configs = [{ name: 'unclean.leader.election.enable', value: 'false' }]
+      machine.create([topic('a', { assignments }), topic('b', { assignments, configs })])
+      machine.change(1, { fenced: true })
+      machine.change(2, { fenced: true })
+      machine.change(1, {})
+      await clock.pass(1_000)
+      t.equal(machine.image.partition('a', 0)?.leader, allowed ? 1 : -1)
+      t.equal(machine.image.partition('b', 0)?.leader, -1, 'its own setting forbids it')
+      balance.close()
+    }
+  },
+)
 
 t.test('a broker that joins gets its share, a few at a time', async (t) => {
   const { machine, clock, balance, catchUp, moving, config } = open({

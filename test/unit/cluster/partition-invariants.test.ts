@@ -73,7 +73,10 @@ const elections: fc.Arbitrary<Step> = fc
   ])
 const balances: fc.Arbitrary<Step> = fc.constant([
   'balance',
-  (machine) => machine.run(machine.machine.balanceLeaders()),
+  (machine) => {
+    machine.run(machine.machine.electLeaderless())
+    machine.run(machine.machine.balanceLeaders())
+  },
 ])
 const settings: fc.Arbitrary<Step> = fc
   .tuple(
