@@ -1,6 +1,5 @@
 """Drives confluent-kafka for the compatibility tests."""
 
-import queue
 import sys
 import threading
 import time
@@ -8,7 +7,16 @@ import time
 sys.dont_write_bytecode = True  # the folder of the sources stays as it is
 
 from history import History
-from protocol import PATIENCE_S, Unsupported, commands, decode, encode, failure, reply
+from protocol import (
+    PATIENCE_S,
+    PollingMember,
+    Unsupported,
+    commands,
+    decode,
+    encode,
+    failure,
+    reply,
+)
 
 from confluent_kafka import (
     Consumer,
@@ -38,11 +46,10 @@ def error_of(error):
     return None if error is None else error.name().lstrip("_")
 
 
-class Member:
-    """A group member that polls in a thread of its own until it leaves. Only that thread touches the consumer."""
-
+class Member(PollingMember):
     def __init__(self, bootstrap, command):
-        settings = {
+        super().__init__()
+        self.settings = {
             "bootstrap.servers": bootstrap,
             "group.id": command["group"],
             "auto.offset.reset": "earliest",
@@ -56,40 +63,25 @@ class Member:
             }[command.get("assignor", "range")],
         }
         if command.get("instance"):
-            settings["group.instance.id"] = command["instance"]
+            self.settings["group.instance.id"] = command["instance"]
         self.topics = command["topics"]
         self.assigned = set()
-        self.positions = {}
-        self.records = queue.SimpleQueue()
-        self.orders = queue.SimpleQueue()
-        self.thread = threading.Thread(target=self.run, args=(settings,), daemon=True)
-        self.thread.start()
+        self.start()
 
-    def run(self, settings):
-        consumer = Consumer(settings)
+    def open(self):
+        consumer = Consumer(self.settings)
         consumer.subscribe(
             self.topics, on_assign=self.gain, on_revoke=self.lose, on_lost=self.lose
         )
-        running = True
-        while running:
-            message = consumer.poll(0.05)
-            if message is not None and not message.error():
-                place = (message.topic(), message.partition())
-                self.positions[place] = message.offset() + 1
-                self.records.put(found(message))
-            while running and not self.orders.empty():
-                order, done = self.orders.get()
-                running = order != "leave"
-                try:
-                    self.obey(consumer, order)
-                    done.put(None)
-                except Exception as error:
-                    done.put(error)
+        return consumer
 
-    def obey(self, consumer, order):
-        if order == "leave":
-            consumer.close()
-            return
+    def poll(self, consumer):
+        message = consumer.poll(0.05)
+        if message is not None and not message.error():
+            self.positions[(message.topic(), message.partition())] = message.offset() + 1
+            self.records.put(found(message))
+
+    def commit(self, consumer):
         offsets = [
             TopicPartition(topic, partition, offset)
             for (topic, partition), offset in self.positions.items()
@@ -103,19 +95,6 @@ class Member:
 
     def lose(self, consumer, partitions):
         self.assigned -= {(each.topic, each.partition) for each in partitions}
-
-    def order(self, order):
-        done = queue.SimpleQueue()
-        self.orders.put((order, done))
-        error = done.get(timeout=PATIENCE_S)
-        if error:
-            raise error
-
-    def take(self):
-        records = []
-        while not self.records.empty():
-            records.append(self.records.get())
-        return records
 
 
 def found(message):

@@ -1,9 +1,7 @@
 """Drives kafka-python for the compatibility tests: kafka_python_driver.py BOOTSTRAP. The protocol is protocol.py's."""
 
-import queue
 import re
 import sys
-import threading
 import time
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -16,6 +14,7 @@ from kafka.structs import OffsetAndMetadata
 
 from protocol import (
     PATIENCE_S,
+    PollingMember,
     Unsupported,
     commands,
     error_name,
@@ -34,15 +33,12 @@ ASSIGNORS = {
 SPECS = {"latest": -1, "earliest": -2, "max": -3}
 
 
-class Member:
-    """A group member that polls in a thread of its own until it leaves. Only that thread touches the consumer."""
-
+class Member(PollingMember):
     def __init__(self, bootstrap, command):
+        super().__init__()
         self.assigned = []
-        self.positions = {}
-        self.records = queue.SimpleQueue()
-        self.orders = queue.SimpleQueue()
-        settings = {
+        self.topics = command["topics"]
+        self.settings = {
             "bootstrap_servers": bootstrap,
             "group_id": command["group"],
             "group_instance_id": command.get("instance"),
@@ -52,34 +48,22 @@ class Member:
             "heartbeat_interval_ms": 500,
             "partition_assignment_strategy": [ASSIGNORS[command.get("assignor", "range")]],
         }
-        arguments = (settings, command["topics"])
-        self.thread = threading.Thread(target=self.run, args=arguments, daemon=True)
-        self.thread.start()
+        self.start()
 
-    def run(self, settings, topics):
-        consumer = KafkaConsumer(**settings)
-        consumer.subscribe(topics)
-        running = True
-        while running:
-            # Shorter polls now and then keep this client from ever finishing to join.
-            for place, messages in consumer.poll(timeout_ms=500).items():
-                self.positions[place] = messages[-1].offset + 1
-                for message in messages:
-                    self.records.put(record_of(message))
-            self.assigned = sorted(consumer.assignment())
-            while running and not self.orders.empty():
-                order, done = self.orders.get()
-                running = order != "leave"
-                try:
-                    self.obey(consumer, order)
-                    done.put(None)
-                except Exception as error:
-                    done.put(error)
+    def open(self):
+        consumer = KafkaConsumer(**self.settings)
+        consumer.subscribe(self.topics)
+        return consumer
 
-    def obey(self, consumer, order):
-        if order == "leave":
-            consumer.close()
-            return
+    def poll(self, consumer):
+        # Shorter polls now and then keep this client from ever finishing to join.
+        for place, messages in consumer.poll(timeout_ms=500).items():
+            self.positions[place] = messages[-1].offset + 1
+            for message in messages:
+                self.records.put(record_of(message))
+        self.assigned = sorted(consumer.assignment())
+
+    def commit(self, consumer):
         mine = consumer.assignment()
         offsets = {
             place: OffsetAndMetadata(offset, "", -1)
@@ -88,19 +72,6 @@ class Member:
         }
         if offsets:
             consumer.commit(offsets)
-
-    def order(self, order):
-        done = queue.SimpleQueue()
-        self.orders.put((order, done))
-        error = done.get(timeout=PATIENCE_S)
-        if error:
-            raise error
-
-    def take(self):
-        records = []
-        while not self.records.empty():
-            records.append(self.records.get())
-        return records
 
 
 class Driver:

@@ -5,7 +5,9 @@ Bytes travel as base64. A command that a client has no call for answers {"unsupp
 
 import base64
 import json
+import queue
 import sys
+import threading
 
 # An admin call or a read that takes longer has failed.
 PATIENCE_S = 60
@@ -59,6 +61,49 @@ def send_fields(record):
     if record.get("partition") is not None:
         fields["partition"] = record["partition"]
     return fields
+
+
+class PollingMember:
+    """A group member that polls in a thread of its own until it leaves. Only that thread touches the consumer.
+
+    A client's member starts it, and has `open()`, which gives the consumer, `poll(consumer)`, and `commit(consumer)`.
+    """
+
+    def __init__(self):
+        self.positions = {}
+        self.records = queue.SimpleQueue()
+        self.orders = queue.SimpleQueue()
+
+    def start(self):
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        consumer = self.open()
+        running = True
+        while running:
+            self.poll(consumer)
+            while running and not self.orders.empty():
+                order, done = self.orders.get()
+                running = order != "leave"
+                try:
+                    self.commit(consumer) if running else consumer.close()
+                    done.put(None)
+                except Exception as error:
+                    done.put(error)
+
+    def order(self, order):
+        """Has the thread carry out `commit` or `leave`."""
+        done = queue.SimpleQueue()
+        self.orders.put((order, done))
+        error = done.get(timeout=PATIENCE_S)
+        if error:
+            raise error
+
+    def take(self):
+        records = []
+        while not self.records.empty():
+            records.append(self.records.get())
+        return records
 
 
 def commands():
