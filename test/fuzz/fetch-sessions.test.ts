@@ -254,8 +254,15 @@ class World {
     expect(answer.errorCode, 0, 'an incremental fetch')
     session.epoch++
     expect(answer.sessionId, session.wishes.size === 0 ? 0 : session.id, 'the session')
-    this.#check(session, answer, false)
-    if (session.wishes.size === 0) this.sessions[slot] = undefined
+    if (session.wishes.size > 0) {
+      this.#check(session, answer, false)
+      return
+    }
+    // Everything was forgotten: what the request named is answered as without a session.
+    const alone: Session = { ...session, wishes: new Map() }
+    for (const part of asked) this.#put(alone, part)
+    this.#check(alone, answer, true)
+    this.sessions[slot] = undefined
   }
 
   async wrong(slot: number, what: 'epoch' | 'id' | 'version'): Promise<void> {

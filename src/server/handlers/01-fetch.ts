@@ -68,6 +68,17 @@ function startFull(request: FetchRequest, context: HandlerContext, reply: Reply<
   }
   const list = session?.list ?? new FetchList(usesTopicIds, isReplica)
   putAll(list, request, usesTopicIds)
+  startAttempt(list, session, request, context, reply)
+}
+
+/** A full fetch: all partitions of the list are in the answer. */
+function startAttempt(
+  list: FetchList,
+  session: FetchSession | undefined,
+  request: FetchRequest,
+  context: HandlerContext,
+  reply: Reply<typeof fetch>,
+): void {
   const kind = { full: true, sessionId: session?.id ?? NO_SESSION }
   const attempt = new FetchAttempt(list, limitsOf(request, context), context, kind, (answer) => {
     if (session === undefined) list.close()
@@ -101,9 +112,14 @@ function startIncremental(
       session.list.forget({ topic: name, topicId, partitionIndex })
     }
   }
-  const isEmpty = session.list.size === 0
-  if (isEmpty) fetchSessions.remove(session.id)
-  const kind = { full: false, sessionId: isEmpty ? NO_SESSION : session.id }
+  if (session.list.size === 0) {
+    // That ends it. What was asked for all the same is answered as without a session (FetchManager in FetchSession.scala).
+    fetchSessions.remove(session.id)
+    const list = new FetchList(usesTopicIds, isReplica)
+    putAll(list, request, usesTopicIds)
+    return startAttempt(list, undefined, request, context, reply)
+  }
+  const kind = { full: false, sessionId: session.id }
   const limits = limitsOf(request, context)
   const attempt = new FetchAttempt(session.list, limits, context, kind, (answer) => {
     session.hurry = undefined
