@@ -1,5 +1,5 @@
 /** What codecs that work on the event loop do in one turn, all of them together: some milliseconds' worth. */
-export const TURN_BYTES = 2 * 1024 * 1024
+export const TURN_BYTES = 1024 * 1024
 
 /**
  * Spreads the work of codecs over the turns of the event loop. It counts plain bytes over all batches: a hundred small ones
