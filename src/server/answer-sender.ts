@@ -21,6 +21,7 @@ export class AnswerSender {
   #inOutbox = false
   /** Bytes that the socket could not take at once. */
   #unsentBytes = 0
+  #untakenBytes: number | undefined
   /** What the budget was told: gathered and unsent. */
   #countedBytes = 0
   #isStopped = false
@@ -56,6 +57,14 @@ export class AnswerSender {
   /** Everything that was answered has been taken: another answer would be the only one that waits. */
   get isClear(): boolean {
     return this.#gatheredBytes + this.#unsentBytes === 0
+  }
+
+  /** Whether the system took, or was given, something since this was last asked: a large write leaves piece by piece. */
+  hasProgressed(): boolean {
+    const { untakenBytes } = this.#socket
+    const hasChanged = untakenBytes !== this.#untakenBytes
+    this.#untakenBytes = untakenBytes
+    return hasChanged
   }
 
   add(chunks: Buffer[]): void {

@@ -86,7 +86,6 @@ export class Connection implements ConnectionFacts {
   /** Bytes counted in the request budget: requests in work, and a frame that is being gathered. */
   #grantedBytes = 0
   #gatheringBytes = 0
-  #untakenBytes: number | undefined
   #requestsSeen = 0
   readonly #endListeners = new Set<() => void>()
   #onNext: (() => void) | undefined
@@ -145,10 +144,7 @@ export class Connection implements ConnectionFacts {
 
   /** Looks whether the peer took some of what is queued for it since the last look. */
   noteProgress(nowMs: number): void {
-    const { untakenBytes } = this.#socket
-    if (untakenBytes === this.#untakenBytes) return
-    this.#untakenBytes = untakenBytes
-    this.lastActiveMs = nowMs
+    if (this.#sender.hasProgressed()) this.lastActiveMs = nowMs
   }
 
   /** The peer has proved to be that broker of this cluster. */
