@@ -23,7 +23,7 @@ export function manyMarkdown(results: ManyResults): string {
   const [fewestConnections] = connections
   const partitionRows = byCount.map((point) =>
     row([
-      `${format(point.partitions)} in ${format(point.topics)}`,
+      `${count(point.partitions)} in ${count(point.topics)}`,
       format(point.createMs),
       `${format(point.startMs)} (${format(point.startCpuMs)})`,
       format(point.stopMs),
@@ -31,12 +31,12 @@ export function manyMarkdown(results: ManyResults): string {
       format(point.residentMB),
       flatness(point.cpuPerMillion, fewest?.cpuPerMillion),
       ratio(point.cpuPerMillionSpread, fewest?.cpuPerMillionSpread),
-      format(point.openFiles),
+      count(point.openFiles),
     ]),
   )
   const connectionRows = connections.map((point) =>
     row([
-      format(point.connections),
+      count(point.connections),
       format(point.openMs),
       format(point.residentMB),
       flatness(point.cpuPerMillion, fewestConnections?.cpuPerMillion),
@@ -75,6 +75,7 @@ const memoryOf = (points: readonly PartitionPoint[]) =>
 const memoryOfConnections = (points: readonly ConnectionPoint[]) =>
   points.map(({ connections, residentMB }) => [connections, residentMB] as const)
 
+const count = (value: number): string => value.toLocaleString('en-US')
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
 
 function ratio(value: number, base: number | undefined): string {

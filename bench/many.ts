@@ -58,7 +58,7 @@ const partitionPoints = [
   [10_000, 1],
   [1_000, 50],
 ] as const
-const connectionPoints = [10, 1_000, 5_000, 10_000] as const
+const connectionPoints = [10, 100, 1_000, 5_000, 10_000] as const
 
 const few = { topic: 'few', topics: 1, partitions: 8 }
 const warmRequests = 15_000
