@@ -35,8 +35,8 @@ export function svgOf(panels: readonly Panel[]): string {
 
 function panelOf({ title, lines }: Panel): string {
   const all = lines.flatMap(({ points }) => points)
-  const right = roundUp(Math.max(1, ...all.map(([x]) => x)))
-  const top = roundUp(Math.max(Number.MIN_VALUE, ...all.map(([, y]) => y)))
+  const right = roundUp(Math.max(0, ...all.map(([x]) => x)) || 1)
+  const top = roundUp(Math.max(0, ...all.map(([, y]) => y)) || 1)
   const innerWidth = width - margin.left - margin.right
   const innerHeight = height - margin.top - margin.bottom
   const atX = (x: number): number => one(margin.left + (x / right) * innerWidth)
