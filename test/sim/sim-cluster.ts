@@ -195,6 +195,11 @@ export class SimCluster {
     this.host(id).losePower()
   }
 
+  replace(id: number): void {
+    this.#gone(id, `broker ${id} is replaced by an empty machine`)
+    this.host(id).replace()
+  }
+
   #gone(id: number, what: string): void {
     this.tell(what)
     this.#wanted.delete(id)

@@ -115,6 +115,14 @@ export class SimDisk implements Disk {
     this.#commit()
   }
 
+  /** Another disk is in its place, an empty one. */
+  wipe(): void {
+    this.kill()
+    this.#names = new Map()
+    this.#folders = new Set(['/'])
+    this.#commit()
+  }
+
   /** Flips one bit. */
   corrupt(path: string, position: number): void {
     const inode = this.#inode(path)

@@ -70,6 +70,12 @@ export class SimHost {
     this.disk.losePower()
     this.bootId = this.#random.uuid()
   }
+
+  /** The machine is gone: another one with an empty disk has its name. */
+  replace(): void {
+    this.losePower()
+    this.disk.wipe()
+  }
 }
 
 export class SimProcess {

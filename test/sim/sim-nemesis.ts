@@ -6,7 +6,7 @@ import type { SimRandom } from './sim-random.ts'
 
 /**
  * - `single`: one broker at a time, and everything in sync again before the next one. Factor 2 lives through it.
- * - `overlapping`: up to two; power only while everything is in sync. Factor 3 with two in sync lives through it.
+ * - `overlapping`: up to two; power and whole machines only while everything is in sync. Factor 3 with two in sync lives through it.
  * - `durable`: anything, all at once too: what was acknowledged is flushed.
  */
 export type Profile = 'single' | 'overlapping' | 'durable'
@@ -22,10 +22,12 @@ const BLACKOUTS = 0.3
 /** All must be well again within this time after everything was healed. */
 const RECOVERY_MS = 90_000
 
-type Fault = 'kill' | 'lag' | 'blink' | 'power' | 'hang' | 'stop' | 'disk' | Disturbance
+type Fault = 'kill' | 'lag' | 'blink' | 'hang' | 'stop' | 'disk' | Loss | Disturbance
+/** More is lost than the process. */
+type Loss = 'power' | 'replace'
 type Disturbance = 'cut' | 'cut from' | 'cut to' | 'clog'
 const FAULTS: readonly Fault[] = [
-  ...(['kill', 'lag', 'lag', 'lag', 'blink', 'power', 'hang', 'stop'] as const),
+  ...(['kill', 'lag', 'lag', 'lag', 'blink', 'hang', 'stop'] as const),
   ...(['disk', 'cut', 'cut from', 'cut to', 'clog'] as const),
 ]
 
@@ -50,11 +52,11 @@ export class Nemesis {
       if (withConsul && random.chance(0.6)) this.#troubleConsul()
       const others = profile === 'single' ? 1 : 1 + random.int(2)
       const first = this.#victim()
-      const faults = [this.#strike(first, true)]
+      const faults = [this.#strike(first, ['power', 'replace'])]
       if (others > 1) {
         await this.#cluster.wait(random.int(2_000))
         const second = random.pick(this.#cluster.brokerIds.filter((id) => id !== first))
-        faults.push(this.#strike(second, profile === 'durable'))
+        faults.push(this.#strike(second, profile === 'durable' ? ['power'] : []))
       }
       await Promise.all(faults)
       if (profile === 'durable' && random.chance(BLACKOUTS)) await this.#blackout()
@@ -91,10 +93,10 @@ export class Nemesis {
   }
 
   /** Resolves when it is over, or stays so until all is healed. */
-  async #strike(id: number, mayLosePower: boolean): Promise<void> {
+  async #strike(id: number, losses: readonly Loss[]): Promise<void> {
     const cluster = this.#cluster
     const random = this.#random
-    const fault = random.pick(mayLosePower ? FAULTS : FAULTS.filter((each) => each !== 'power'))
+    const fault = random.pick([...FAULTS, ...losses])
     this.counts.set(fault, (this.counts.get(fault) ?? 0) + 1)
     // Some are short enough that nobody notices, others last beyond every session.
     const lastsMs = random.chance(0.5) ? random.int(2_500) : 2_000 + random.int(10_000)
@@ -115,6 +117,9 @@ export class Nemesis {
         break
       case 'power':
         cluster.losePower(id)
+        break
+      case 'replace':
+        cluster.replace(id)
         break
       case 'hang':
         cluster.pause(id)
