@@ -21,15 +21,13 @@ import {
 import { bodyOfForwarded, encodeAnswer } from './inner-request.ts'
 import { plainAddress } from './peer-address.ts'
 import { RequestHeaderReader } from './request-header.ts'
+import { isProduce, RequestSlots, type Slot } from './request-slots.ts'
 
-const PRODUCE = 0
 const FETCH = 1
 const API_VERSIONS = 18
 /** What a broker asks before it has shown that it is one. */
 const loginApis: ReadonlySet<number> = new Set([17, API_VERSIONS, 36])
 
-/** Answers that may be outstanding on one connection before its socket is no longer read. */
-const MAX_OUTSTANDING = 1000
 /**
  * Bytes of requests that are worked on for one connection; above it no further one starts. Enough to have the next
  * batches here while some are being written, and little enough that their memory comes back in time to be used again.
@@ -37,18 +35,6 @@ const MAX_OUTSTANDING = 1000
 const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024
 /** From here on a frame's memory is worth using again. */
 const LARGE_FRAME_BYTES = 64 * 1024
-
-/** One request in work. Answers leave in the order of these. */
-type Slot = {
-  readonly served: ServedApi
-  readonly correlationId: number
-  readonly version: number
-  readonly requestBytes: number
-  readonly memory: Buffer | undefined
-  readonly startedMs: number
-  answered: boolean
-  chunks: Buffer[] | undefined
-}
 
 /**
  * One client connection: cuts frames, starts requests in order, sends answers in order.
@@ -71,10 +57,7 @@ export class Connection implements ConnectionFacts {
   readonly #around: ConnectionSurroundings
   readonly #frames: FrameReader
   readonly #headers = new RequestHeaderReader()
-  /** Requests in work, oldest first. */
-  readonly #slots: Slot[] = []
-  /** How many of `#slots` are not Produces: 0 or 1. */
-  #exclusive = 0
+  readonly #slots = new RequestSlots()
   readonly #sender: AnswerSender
   #advancing = false
   #paused = false
@@ -129,7 +112,7 @@ export class Connection implements ConnectionFacts {
 
   /** Requests that have no answer yet. */
   get outstanding(): number {
-    return this.#slots.length
+    return this.#slots.count
   }
 
   /** True while the peer holds memory that others may be waiting for without making progress itself. */
@@ -250,11 +233,10 @@ export class Connection implements ConnectionFacts {
   }
 
   #mayStart(key: number): boolean {
-    const waiting = this.#slots.length
-    if (waiting > 0) {
-      if (key !== PRODUCE || this.#exclusive > 0 || waiting >= MAX_OUTSTANDING) return false
-      if (this.#grantedBytes - this.#gatheringBytes > MAX_OUTSTANDING_BYTES) return false
-    }
+    const slots = this.#slots
+    if (!slots.admits(key)) return false
+    const workedOnBytes = this.#grantedBytes - this.#gatheringBytes
+    if (slots.count > 0 && workedOnBytes > MAX_OUTSTANDING_BYTES) return false
     const { requestMemory, answerMemory } = this.#around
     if (this.#sender.isCongested || this.#isHeld(key)) return false
     // A gathered frame is counted already; one within a chunk is about to be.
@@ -372,8 +354,7 @@ export class Connection implements ConnectionFacts {
       answered: false,
       chunks: undefined,
     }
-    this.#slots.push(slot)
-    if (served.api.key !== PRODUCE) this.#exclusive++
+    this.#slots.add(slot)
     served.metrics.requests++
     served.metrics.requestBytes += requestBytes
     return slot
@@ -450,7 +431,7 @@ export class Connection implements ConnectionFacts {
       this.#around.services.io.memory.giveBack(slot.memory)
     }
     if (this.#closed) {
-      if (slot.served.api.key === PRODUCE) this.#around.requestMemory.give(slot.requestBytes)
+      if (isProduce(slot)) this.#around.requestMemory.give(slot.requestBytes)
       return
     }
     if (answer === 'close') {
@@ -466,7 +447,7 @@ export class Connection implements ConnectionFacts {
       }
     }
     slot.served.metrics.observe(this.#around.services.io.monotonic.nowMs() - slot.startedMs)
-    if (slot === this.#slots[0]) this.#releaseAnswers()
+    if (this.#slots.isOldest(slot)) this.#releaseAnswers()
   }
 
   /** An answer that has no place in its version is a bug of its handler; without it the stream cannot go on. */
@@ -482,14 +463,10 @@ export class Connection implements ConnectionFacts {
   /** Moves the answers that are ready, in order, to what leaves at the end of this turn. */
   #releaseAnswers(): void {
     const slots = this.#slots
-    let slot = slots[0]
-    while (slot?.answered) {
-      slots.shift()
-      if (slot.served.api.key !== PRODUCE) this.#exclusive--
+    for (let slot = slots.takeAnswered(); slot; slot = slots.takeAnswered()) {
       this.#grantedBytes -= slot.requestBytes
       this.#around.requestMemory.give(slot.requestBytes)
       if (slot.chunks !== undefined) this.#sender.add(slot.chunks)
-      slot = slots[0]
     }
     if (this.#finishing) this.#endWhenDone()
     else this.#advance()
@@ -508,7 +485,7 @@ export class Connection implements ConnectionFacts {
   }
 
   #endWhenDone(): void {
-    if (this.#closed || this.#slots.length > 0 || !this.#sender.isIdle) return
+    if (this.#closed || this.#slots.count > 0 || !this.#sender.isIdle) return
     this.#end()
   }
 
@@ -578,10 +555,7 @@ export class Connection implements ConnectionFacts {
     requestMemory.stopWaiting(this.#advance)
     answerMemory.stopWaiting(this.#advance)
     this.#around.services.cluster?.wakefulness.stopWaiting(this.#advance)
-    for (const { served, answered, requestBytes } of this.#slots) {
-      if (served.api.key === PRODUCE && !answered) this.#grantedBytes -= requestBytes
-    }
-    this.#slots.length = 0
+    this.#grantedBytes -= this.#slots.abandon()
     requestMemory.give(this.#grantedBytes)
     this.#grantedBytes = 0
     this.#gatheringBytes = 0
