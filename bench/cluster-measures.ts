@@ -105,7 +105,7 @@ async function idle(target: ClusterTarget, seconds: number): Promise<Figures> {
   await drive('create-many', target, { topic, ...idleTopics, replication: 3 })
   try {
     for (let index = 0; index < idleTopics.topics; index++) {
-      await produce(target, `${topic}-${index}`, 20 * idleTopics.partitions, {
+      await produce(target, `${topic}-${index}`, 5 * idleTopics.partitions, {
         ...oneKb,
         recordsPerBatch: 1,
       })
