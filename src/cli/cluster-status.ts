@@ -32,15 +32,21 @@ const status = (_flags: object, command: Command): Promise<void> =>
     const offline: Offline[] = []
     let partitions = 0
     for (const { name, partitions: all } of topics) {
-      for (const { partitionIndex, leaderId, replicaNodes, isrNodes } of all) {
+      for (const { partitionIndex, leaderId, replicaNodes, isrNodes, offlineReplicas } of all) {
         partitions++
         const place = { topic: name ?? '', partitionIndex }
+        // A broker that takes part and cannot serve its replica has lost the disk under it.
+        const failed = offlineReplicas.filter((replica) => live.has(replica))
         const missing = replicaNodes.filter((replica) => !isrNodes.includes(replica))
         if (leaderId < 0) {
-          offline.push({ ...place, lastInSync: isrNodes, next: untilLed(isrNodes, replicaNodes) })
+          offline.push({
+            ...place,
+            lastInSync: isrNodes,
+            next: untilLed(isrNodes, replicaNodes, failed),
+          })
         } else if (missing.length > 0) {
           const isMoving = moving.has(`${name}/${partitionIndex}`)
-          const next = untilInSync(missing, live, isMoving)
+          const next = untilInSync(missing, live, failed, isMoving)
           underReplicated.push({ ...place, leader: leaderId, isr: isrNodes, missing, next })
         }
       }
@@ -58,7 +64,15 @@ const status = (_flags: object, command: Command): Promise<void> =>
     output.result(found, textOf(found, tableOf))
   })
 
-function untilLed(isr: readonly number[], replicas: readonly number[]): string {
+const untilMended = (failed: readonly number[]): string =>
+  `a disk of broker ${failed.join(', ')} failed: mend it and start the broker again`
+
+function untilLed(
+  isr: readonly number[],
+  replicas: readonly number[],
+  failed: readonly number[],
+): string {
+  if (failed.length > 0) return untilMended(failed)
   const who = isr.length > 0 ? isr : replicas
   return `leads again when broker ${who.join(' or ')} is back`
 }
@@ -66,9 +80,11 @@ function untilLed(isr: readonly number[], replicas: readonly number[]): string {
 function untilInSync(
   missing: readonly number[],
   live: ReadonlySet<number>,
+  failed: readonly number[],
   isMoving: boolean,
 ): string {
   if (isMoving) return 'is being moved'
+  if (failed.length > 0) return untilMended(failed)
   const away = missing.filter((brokerId) => !live.has(brokerId))
   if (away.length === 0) return `broker ${missing.join(', ')} is catching up`
   return `waits for broker ${away.join(', ')} to come back`
