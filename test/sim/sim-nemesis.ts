@@ -6,8 +6,9 @@ import type { SimRandom } from './sim-random.ts'
 
 /**
  * - `single`: one broker at a time, and everything in sync again before the next one. Factor 2 lives through it.
- * - `overlapping`: up to two; power and whole machines only while everything is in sync. Factor 3 with two in sync lives through it.
- * - `durable`: anything, all at once too: what was acknowledged is flushed.
+ * - `overlapping`: up to two; power and whole machines only while everything is in sync. Factor 3 with two in sync lives
+ *   through it.
+ * - `durable`: anything, power of all at once too, if no machine is replaced: what was acknowledged is flushed.
  */
 export type Profile = 'single' | 'overlapping' | 'durable'
 
@@ -36,6 +37,8 @@ export class Nemesis {
   readonly #random: SimRandom
   readonly #options: NemesisOptions
   readonly counts = new Map<string, number>()
+  /** A machine is an empty one since all was well. */
+  #isReplaced = false
 
   constructor(cluster: SimCluster, random: SimRandom, options: NemesisOptions) {
     this.#cluster = cluster
@@ -50,19 +53,25 @@ export class Nemesis {
       // What only just seems well is hit at once.
       await this.#cluster.wait(random.chance(0.5) ? random.int(100) : random.int(3_000))
       if (withConsul && random.chance(0.6)) this.#troubleConsul()
+      this.#isReplaced = false
       const others = profile === 'single' ? 1 : 1 + random.int(2)
       const first = this.#victim()
       const faults = [this.#strike(first, ['power', 'replace'])]
       if (others > 1) {
         await this.#cluster.wait(random.int(2_000))
         const second = random.pick(this.#cluster.brokerIds.filter((id) => id !== first))
-        faults.push(this.#strike(second, profile === 'durable' ? ['power'] : []))
+        faults.push(this.#strike(second, this.#mayLosePower ? ['power'] : []))
       }
       await Promise.all(faults)
-      if (profile === 'durable' && random.chance(BLACKOUTS)) await this.#blackout()
+      if (this.#mayLosePower && random.chance(BLACKOUTS)) await this.#blackout()
       this.#cluster.heal()
       await this.recovered()
     }
+  }
+
+  /** Of those that cannot show that they lost nothing somebody has to choose, when who led last is empty. */
+  get #mayLosePower(): boolean {
+    return this.#options.profile === 'durable' && !this.#isReplaced
   }
 
   /** @throws when not all is well in time */
@@ -119,6 +128,7 @@ export class Nemesis {
         cluster.losePower(id)
         break
       case 'replace':
+        this.#isReplaced = true
         cluster.replace(id)
         break
       case 'hang':
