@@ -7,41 +7,32 @@ import { LmqError } from './base/errors.ts'
 import type { Logger } from './base/logger.ts'
 import { Opening } from './base/opening.ts'
 import { VERSION } from './base/version.ts'
-import { AutoTopicCreation } from './cluster/auto-topic-creation.ts'
 import type { BrokerRegistration } from './cluster/broker-commands.ts'
 import { configRulesOf } from './cluster/config-rules.ts'
 import { Controller } from './cluster/controller.ts'
 import { EmbeddedMetadataStore } from './cluster/embedded-metadata-store.ts'
 import type { MetadataDelta } from './cluster/metadata-delta.ts'
-import { type MetadataImage, ResourceType } from './cluster/metadata-image.ts'
+import { ResourceType } from './cluster/metadata-image.ts'
 import { METADATA_FOLDER, type MetadataStore } from './cluster/metadata-store.ts'
 import { MetadataTail } from './cluster/metadata-tail.ts'
 import { Partitions } from './cluster/partitions.ts'
 import { addressText, type ListenersPlan } from './config/listeners.ts'
 import type { LoadedSettings } from './config/load-settings.ts'
 import { topicConfigOf } from './config/topic-config.ts'
-import { GroupCoordinator } from './coordinator/group-coordinator.ts'
 import { OFFSETS_TOPIC } from './coordinator/ports.ts'
 import type { Io } from './io/io.ts'
 import { LogDirs } from './log/log-dirs.ts'
 import { storedIdentity } from './log/meta-properties.ts'
 import { brokerMetrics } from './metrics/broker-metrics.ts'
-import { TopicMetricsTable } from './metrics/topic-metrics.ts'
 import { ErrorCode } from './protocol/error-code.ts'
 import type { ClusterMembership } from './server/cluster-membership.ts'
 import { ConnectionLimits } from './server/connection-limits.ts'
-import { coordinatorLog, offsetsTopicPort, topicsPort } from './server/coordinator-ports.ts'
-import { FetchSessionCache } from './server/fetch-session-cache.ts'
 import type { Services } from './server/handler.ts'
 import { createApiTable } from './server/handlers.ts'
 import { Listener } from './server/listener.ts'
-import { MemoryBudget } from './server/memory-budget.ts'
-import { MetadataCache } from './server/metadata-cache.ts'
 import { metricSources } from './server/metric-sources.ts'
 import { Outbox } from './server/outbox.ts'
-import { ProduceTimeouts } from './server/produce-timeouts.ts'
-import { ProducerIds } from './server/producer-ids.ts'
-import { Telemetry } from './server/telemetry.ts'
+import { makeServices } from './server/services.ts'
 
 export type BrokerOptions = {
   readonly io: Io
@@ -75,8 +66,6 @@ export type OpenListener = { readonly name: string; readonly host: string; reado
 
 /** Levels that a new cluster begins with; see `supportedFeatures` in cluster/feature-commands.ts. */
 const initialFeatures: ReadonlyMap<string, number> = new Map([['metadata.version', 30]])
-/** Brokers of one cluster that somebody starts register within this time. */
-const SETTLING_MS = 10_000
 /** Requests at work when the broker stops have this long to be answered. */
 const STOP_GRACE_MS = 1_000
 
@@ -409,82 +398,6 @@ function checkClusterId(found: string, expected: string): void {
   if (found === expected) return
   const reason = 'the metadata log belongs to another cluster than the folder around it'
   throw new LmqError('LMQ_LOG_DIR_FOREIGN', { reason, found, expected })
-}
-
-/**
- * Bound of requests, and the same of answers; together they are `lmq.memory.budget.bytes`. A single request or answer
- * that is larger passes when it is alone.
- */
-const halfBudget = ({ config }: LoadedSettings): number =>
-  Math.floor(config['lmq.memory.budget.bytes'] / 2)
-
-const requestBytes = (loaded: LoadedSettings): number => {
-  const limit = loaded.config['queued.max.request.bytes']
-  return limit > 0 ? limit : halfBudget(loaded)
-}
-
-function makeServices(
-  { io, loaded, logger, cluster }: BrokerOptions,
-  parts: {
-    readonly brokerId: number
-    readonly clusterId: string
-    readonly image: MetadataImage
-    readonly controller: Controller
-    readonly partitions: Partitions
-    readonly logDirs: LogDirs
-    readonly membership: ClusterMembership | undefined
-    epoch(): number
-  },
-): Services {
-  const { config, settings } = loaded
-  const { brokerId, clusterId, image, controller, partitions, logDirs, membership } = parts
-  // Several brokers of one process start together; others come one after the other.
-  const isSettling = membership !== undefined && cluster?.isComplete !== true
-  const settlesMs = isSettling ? io.monotonic.nowMs() + SETTLING_MS : 0
-  const creator = new AutoTopicCreation({
-    controller: membership ?? controller,
-    inCluster: membership !== undefined,
-    brokersMayJoin: () => io.monotonic.nowMs() < settlesMs,
-    image,
-    config,
-    logger,
-  })
-  const groups = new GroupCoordinator({
-    io,
-    logger,
-    settings: config,
-    log: coordinatorLog(partitions),
-    topics: topicsPort(image),
-    offsetsTopic: offsetsTopicPort(image, creator),
-  })
-  const slots = config['max.incremental.fetch.session.cache.slots']
-  return {
-    io,
-    config,
-    settings,
-    image,
-    partitions,
-    controller,
-    groups,
-    logDirs,
-    fetchSessions: new FetchSessionCache(slots, io.monotonic, io.random),
-    producerIds: new ProducerIds(async () => {
-      if (membership) return membership.allocateProducerIds()
-      const block = await controller.allocateProducerIds({ brokerId, brokerEpoch: parts.epoch() })
-      if (block.errorCode === ErrorCode.NONE) return block
-      throw new LmqError('LMQ_NOT_CONTROLLER', { errorCode: block.errorCode })
-    }),
-    requestMemory: new MemoryBudget(requestBytes(loaded)),
-    answerMemory: new MemoryBudget(halfBudget(loaded)),
-    topicMetrics: new TopicMetricsTable(),
-    metadataCache: new MetadataCache(),
-    produceTimeouts: new ProduceTimeouts(io),
-    telemetry: new Telemetry(io, image, () => config['telemetry.max.bytes']),
-    autoCreateTopics: (topics) => creator.create(topics),
-    logger,
-    broker: { brokerId, clusterId, rack: config['broker.rack'] },
-    cluster: membership,
-  }
 }
 
 async function openListeners(
