@@ -203,6 +203,11 @@ async function writeReadme(resultsPath: string): Promise<void> {
   } else await writeFile(path, withTable(page, results as Results))
 }
 
+// What was started ends with the bench, also when that is told to end.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => process.exit(130))
+}
+
 main().catch((error: unknown) => {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1

@@ -1,6 +1,7 @@
 // What thousands of partitions and connections cost one broker: a fresh broker for each point, the same load on all, in
 // one run. The load is one record a request from eight senders, so that nothing but the number of partitions and
 // connections differs.
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -130,7 +131,11 @@ async function withBroker<T>(
   await starter.prepare(port, folder)
   let child = launch(starter.command(port, folder))
   const kill = () => child.kill('SIGKILL')
-  process.once('exit', kill)
+  const orphaned = () => {
+    kill()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  process.once('exit', orphaned)
   try {
     await reachable(port, child)
     return await work({
@@ -153,7 +158,7 @@ async function withBroker<T>(
     })
   } finally {
     kill()
-    process.off('exit', kill)
+    process.off('exit', orphaned)
     await rm(folder, { recursive: true, force: true })
   }
 }
