@@ -15,6 +15,7 @@ import { Leadership, type ReplicaPeers } from './leadership.ts'
 import type { ReplicaFetch, ReplicaState } from './replica-state.ts'
 import { isThrottledReplica } from './replication-throttle.ts'
 import type { PartitionImage } from './topic-image.ts'
+import { TrimWaiters } from './trim-waiters.ts'
 import { type EpochEnd, truncationOffset } from './truncation.ts'
 
 export type PartitionAppendOptions = {
@@ -31,8 +32,6 @@ export type PartitionReadOptions = {
   /** The first batch is given even if it is larger than asked for. */
   readonly minOneBatch: boolean
 }
-
-type Trimmer = { readonly offset: number; readonly done: (errorCode: ErrorCode) => void }
 
 /** May be called before `append` returns. */
 export type PartitionAppendDone = (result: AppendResult) => void
@@ -73,7 +72,7 @@ export class Partition implements LogListener {
   /** What the present leader said, as follower; it may be beyond what is written here. */
   #leaderHighWatermark = -1
   /** Who waits for records to be gone from all live replicas. */
-  readonly #trimmers = new Set<Trimmer>()
+  readonly #trimWaiters = new TrimWaiters()
   /** Producers that wait for the high watermark. */
   readonly #producers = new LogWaiters()
   /** Fetches that wait for anything that readers can see. */
@@ -370,19 +369,7 @@ export class Partition implements LogListener {
    * @returns stops waiting
    */
   whenTrimmed(offset: number, done: (errorCode: ErrorCode) => void): () => void {
-    const trimmer = { offset, done }
-    this.#trimmers.add(trimmer)
-    return () => this.#trimmers.delete(trimmer)
-  }
-
-  #tellTrimmers(errorCode: ErrorCode = ErrorCode.NONE): void {
-    if (this.#trimmers.size === 0) return
-    const { lowWatermark } = this
-    for (const trimmer of [...this.#trimmers]) {
-      if (errorCode === ErrorCode.NONE && trimmer.offset > lowWatermark) continue
-      this.#trimmers.delete(trimmer)
-      trimmer.done(errorCode)
-    }
+    return this.#trimWaiters.add(offset, done)
   }
 
   // ------------------------------------------------------------------------------------------------ the followers
@@ -397,7 +384,7 @@ export class Partition implements LogListener {
     if (!this.#isLeader || !this.#leadership) return ErrorCode.NOT_LEADER_OR_FOLLOWER
     const errorCode = this.#leadership.fetched(fetch, this.log.writtenEndOffset)
     if (errorCode !== ErrorCode.NONE) return errorCode
-    this.#tellTrimmers()
+    this.#trimWaiters.tell(this)
     this.#leadership.expand()
     this.#advance()
     return ErrorCode.NONE
@@ -409,7 +396,7 @@ export class Partition implements LogListener {
     this.#leadership.shrink()
     this.#leadership.expand()
     this.#advance()
-    this.#tellTrimmers()
+    this.#trimWaiters.tell(this)
   }
 
   /** Followers as the leader sees them; none where this broker does not lead, or nobody has asked for it. */
@@ -581,7 +568,7 @@ export class Partition implements LogListener {
 
   #release(errorCode: ErrorCode): void {
     this.#producers.failAll(errorCode)
-    this.#tellTrimmers(errorCode)
+    this.#trimWaiters.failAll(errorCode)
     this.#tellAll()
   }
 
