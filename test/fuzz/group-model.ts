@@ -67,8 +67,10 @@ export type Due =
 
 export class GroupModel {
   state: GroupState = 'Empty'
-  /** A group that nobody joined or committed to is not there; after a refused JoinGroup Kafka has an empty one. */
-  exists: boolean | 'maybe' = false
+  /** A group that nobody joined or committed to is not there. */
+  exists = false
+  /** Of a JoinGroup that was refused an empty group is left. */
+  readonly #keepsRefused: boolean
   generation = 0
   protocolType = ''
   readonly members = new Set<Member>()
@@ -80,6 +82,10 @@ export class GroupModel {
   readonly due: Due[] = []
   /** Every request whose answer must not come yet. */
   readonly open = new Set<Waiting>()
+
+  constructor(keepsRefused: boolean) {
+    this.#keepsRefused = keepsRefused
+  }
 
   byId(id: string): Member | undefined {
     return [...this.members].find((member) => member.id === id)
@@ -115,8 +121,9 @@ export class GroupModel {
 
   join(asked: JoinOf, waiting: Waiting<JoinAnswer>): void {
     const { memberId, instanceId, protocols } = asked
-    if (!this.supports(asked.protocolType, protocols)) {
-      this.exists ||= 'maybe'
+    if (!this.exists && memberId !== '') this.#refuse(waiting, ErrorCode.UNKNOWN_MEMBER_ID)
+    else if (!this.supports(asked.protocolType, protocols)) {
+      this.exists ||= this.#keepsRefused
       this.#refuse(waiting, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
     } else if (memberId === '') this.#joinNew(asked, waiting)
     else if (instanceId === null && this.givenIds.delete(memberId)) {
@@ -285,7 +292,7 @@ export class GroupModel {
       this.exists = true
       return ErrorCode.NONE
     }
-    if (this.exists === false) return ErrorCode.ILLEGAL_GENERATION
+    if (!this.exists) return ErrorCode.ILLEGAL_GENERATION
     if (generation < 0 && memberId === '' && instanceId === null) return ErrorCode.UNKNOWN_MEMBER_ID
     const refusal = this.checkGeneration(memberId, instanceId, generation)
     if (refusal !== ErrorCode.NONE) return refusal

@@ -13,6 +13,7 @@ import {
   Connections,
   createTopic,
   eventually,
+  isForeign,
   openPort,
   playStories,
   seed,
@@ -41,7 +42,7 @@ t.test('members of a group in any order', { timeout }, async (t) => {
     })
     const real = new RealGroup(groupId, topic, connections, observer)
     try {
-      await fc.asyncModelRun(() => ({ model: new GroupModel(), real }), commands)
+      await fc.asyncModelRun(() => ({ model: new GroupModel(isForeign), real }), commands)
     } finally {
       real.close()
     }
