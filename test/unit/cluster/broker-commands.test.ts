@@ -1,5 +1,6 @@
 import t from 'tap'
 import { errorName } from '../../../src/protocol/error-code.ts'
+import { hasFacts } from './has-facts.ts'
 import { registration, TestMachine, topic } from './machine-fixture.ts'
 
 const join = (machine: TestMachine, brokerId: number, other = {}) =>
@@ -35,7 +36,7 @@ t.test('a restarted broker leads on, under new epochs, by one record', async (t)
     []) {
     if (leader !== 1 || leaderEpoch !== 1 || partitionEpoch !== 1) t.fail('not renewed')
   }
-  t.match(machine.image.partition('a', 99), { leader: 1, leaderEpoch: 1, isr: [1] })
+  hasFacts(t, machine.image.partition('a', 99), { leader: 1, leaderEpoch: 1, isr: [1] })
 })
 
 t.test('another broker with the same id is refused while the first one lives', async (t) => {
@@ -59,7 +60,7 @@ t.test('a fenced leader is followed by the next in-sync replica', async (t) => {
     topic('alone', on(1)),
   ])
   machine.change(1, { fenced: true })
-  t.match(machine.image.partition('a', 0), { leader: 2, isr: [2, 3], leaderEpoch: 1 })
+  hasFacts(t, machine.image.partition('a', 0), { leader: 2, isr: [2, 3], leaderEpoch: 1 })
   // A smaller ISR alone is no new term (KAFKA-15021).
   t.match(machine.image.partition('a', 1), {
     leader: 2,
@@ -67,10 +68,15 @@ t.test('a fenced leader is followed by the next in-sync replica', async (t) => {
     leaderEpoch: 0,
     partitionEpoch: 1,
   })
-  t.match(machine.image.partition('alone', 0), { leader: -1, isr: [], elr: [1], leaderEpoch: 1 })
+  hasFacts(t, machine.image.partition('alone', 0), {
+    leader: -1,
+    isr: [],
+    elr: [1],
+    leaderEpoch: 1,
+  })
   machine.change(1, { fenced: false })
-  t.match(machine.image.partition('a', 0), { leader: 2, isr: [2, 3] }, 'it must catch up first')
-  t.match(machine.image.partition('alone', 0), { leader: 1, isr: [1], elr: [], leaderEpoch: 2 })
+  hasFacts(t, machine.image.partition('a', 0), { leader: 2, isr: [2, 3] }, 'it must catch up first')
+  hasFacts(t, machine.image.partition('alone', 0), { leader: 1, isr: [1], elr: [], leaderEpoch: 2 })
 })
 
 t.test('who comes back with everything stays in sync, but leads nothing', async (t) => {
@@ -122,11 +128,11 @@ t.test('the last leader leads again when nobody else could have more', async (t)
   machine.create([topic('a', on(1, 2))])
   machine.change(2, { fenced: true })
   join(machine, 1, { unfenced: false })
-  t.match(machine.image.partition('a', 0), { leader: -1, isr: [], elr: [], lastKnownElr: [1] })
+  hasFacts(t, machine.image.partition('a', 0), { leader: -1, isr: [], elr: [], lastKnownElr: [1] })
   machine.change(2, { fenced: false })
-  t.match(machine.image.partition('a', 0), { leader: -1, isr: [] }, '2 was not in sync')
+  hasFacts(t, machine.image.partition('a', 0), { leader: -1, isr: [] }, '2 was not in sync')
   machine.change(1, { fenced: false })
-  t.match(machine.image.partition('a', 0), { leader: 1, isr: [1], lastKnownElr: [] })
+  hasFacts(t, machine.image.partition('a', 0), { leader: 1, isr: [1], lastKnownElr: [] })
 })
 
 t.test('a broker with another disk does not lead over replicas that have something', async (t) => {
@@ -134,12 +140,12 @@ t.test('a broker with another disk does not lead over replicas that have somethi
   machine.create([topic('a', on(1, 2)), topic('alone', on(1))])
   machine.change(2, { fenced: true })
   const before = machine.image.partition('a', 0)
-  t.match(before, { leader: 1, isr: [1], elr: [] })
+  hasFacts(t, before, { leader: 1, isr: [1], elr: [] })
   machine.change(1, { fenced: true })
-  t.match(machine.image.partition('a', 0), { leader: -1, isr: [], elr: [1] })
+  hasFacts(t, machine.image.partition('a', 0), { leader: -1, isr: [], elr: [1] })
   join(machine, 1, { unfenced: false, directoryIds: ['a new disk'] })
   machine.change(1, { fenced: false })
-  t.match(machine.image.partition('a', 0), { leader: -1, isr: [], elr: [], lastKnownElr: [] })
+  hasFacts(t, machine.image.partition('a', 0), { leader: -1, isr: [], elr: [], lastKnownElr: [] })
   t.match(machine.image.partition('alone', 0), { leader: 1 }, 'nobody else has anything')
   machine.change(2, { fenced: false })
   t.match(machine.image.partition('a', 0), { leader: -1 }, 'nor without being asked')
@@ -155,24 +161,29 @@ t.test('unclean elections where they are allowed', async (t) => {
   machine.change(2, { fenced: true })
   machine.change(1, { fenced: true })
   machine.change(2, { fenced: false })
-  t.match(machine.image.partition('a', 0), { leader: 2, isr: [2], elr: [], lastKnownElr: [] })
-  t.match(machine.image.partition('b', 0), { leader: -1, isr: [], elr: [1] })
+  hasFacts(t, machine.image.partition('a', 0), { leader: 2, isr: [2], elr: [], lastKnownElr: [] })
+  hasFacts(t, machine.image.partition('b', 0), { leader: -1, isr: [], elr: [1] })
   t.equal(machine.alter(2, 'b', ['unclean.leader.election.enable', 0, 'true']), 'NONE')
-  t.match(machine.image.partition('b', 0), { leader: 2, isr: [2], elr: [] }, 'allowed later')
+  hasFacts(t, machine.image.partition('b', 0), { leader: 2, isr: [2], elr: [] }, 'allowed later')
 })
 
 t.test('nobody is eligible any more when fewer members may commit', async (t) => {
   const machine = new TestMachine(2)
   machine.create([topic('a', { ...on(1, 2), ...minInSync(2) })])
   machine.change(2, { fenced: true })
-  t.match(machine.image.partition('a', 0), { isr: [1], elr: [2] })
+  hasFacts(t, machine.image.partition('a', 0), { isr: [1], elr: [2] })
   t.equal(machine.alter(2, 'a', ['min.insync.replicas', 1, null]), 'NONE')
-  t.match(machine.image.partition('a', 0), { isr: [1], elr: [] })
+  hasFacts(t, machine.image.partition('a', 0), { isr: [1], elr: [] })
   t.equal(machine.alter(4, '', ['min.insync.replicas', 0, '2']), 'NONE')
   machine.change(2, { fenced: false })
   machine.alterIsr('a', [1, 2])
   machine.change(2, { fenced: true })
-  t.match(machine.image.partition('a', 0), { isr: [1], elr: [2] }, "the cluster's default counts")
+  hasFacts(
+    t,
+    machine.image.partition('a', 0),
+    { isr: [1], elr: [2] },
+    "the cluster's default counts",
+  )
   // Else the controller and this broker would not agree on who may commit.
   t.match(machine.alter(4, '1', ['min.insync.replicas', 0, '1']), /INVALID_CONFIG Broker-level/)
 })
@@ -194,9 +205,9 @@ t.test('a controlled shutdown hands everything over', async (t) => {
   const machine = new TestMachine(3)
   machine.create([topic('a', on(1, 2, 3)), topic('b', on(2, 1, 3)), topic('alone', on(1))])
   machine.change(1, { inControlledShutdown: true })
-  t.match(machine.image.partition('a', 0), { leader: 2, isr: [2, 3] })
-  t.match(machine.image.partition('b', 0), { leader: 2, isr: [2, 3] })
-  t.match(machine.image.partition('alone', 0), { leader: -1, isr: [], elr: [1] })
+  hasFacts(t, machine.image.partition('a', 0), { leader: 2, isr: [2, 3] })
+  hasFacts(t, machine.image.partition('b', 0), { leader: 2, isr: [2, 3] })
+  hasFacts(t, machine.image.partition('alone', 0), { leader: -1, isr: [], elr: [1] })
   machine.change(1, { inControlledShutdown: true, fenced: true })
   join(machine, 1, { unfenced: false })
   machine.change(1, {})
@@ -207,12 +218,12 @@ t.test('an unregistered broker is in sync nowhere', async (t) => {
   const machine = new TestMachine(2)
   machine.create([topic('a', { ...on(1, 2), ...minInSync(2) }), topic('b', on(2, 1))])
   machine.change(1, { fenced: true })
-  t.match(machine.image.partition('a', 0), { leader: 2, isr: [2], elr: [1] })
+  hasFacts(t, machine.image.partition('a', 0), { leader: 2, isr: [2], elr: [1] })
   const unregister = (brokerId: number) =>
     machine.run(machine.machine.unregisterBroker(brokerId)).errorCode
   t.equal(errorName(unregister(2)), 'INVALID_REQUEST', 'it is alive')
   t.equal(errorName(unregister(1)), 'NONE')
-  t.match(machine.image.partition('a', 0), { leader: 2, replicas: [1, 2], isr: [2], elr: [] })
+  hasFacts(t, machine.image.partition('a', 0), { leader: 2, replicas: [1, 2], isr: [2], elr: [] })
   t.equal(errorName(unregister(1)), 'BROKER_ID_NOT_REGISTERED')
   t.equal(errorName(machine.change(1, {})), 'BROKER_ID_NOT_REGISTERED')
 })

@@ -6,6 +6,7 @@ import {
   type PlanPartition,
   planRebalance,
 } from '../../../src/cluster/rebalance-plan.ts'
+import { hasFacts } from './has-facts.ts'
 
 const options = { maxMoves: 1_000_000, fullAt: 0.85 }
 
@@ -129,7 +130,7 @@ t.test('a new broker takes its share, and no more than that moves', async (t) =>
 t.test('a broker that left for good is replaced, in another domain if there is one', async (t) => {
   const brokers = brokersOf(['a', 'b', 'a', 'c']).filter(({ brokerId }) => brokerId !== 2)
   const [move] = planRebalance(brokers, partitionsOf([[1, 2]]), options)
-  t.match(move, { before: [1, 2], after: [1, 4], reason: 'left' })
+  hasFacts(t, move, { before: [1, 2], after: [1, 4], reason: 'left' })
   const alone = brokersOf(['a'])
   t.strictSame(planRebalance(alone, partitionsOf([[1, 2]]), options), [], 'nobody else is there')
 })
@@ -137,7 +138,7 @@ t.test('a broker that left for good is replaced, in another domain if there is o
 t.test('replicas of one domain are taken apart', async (t) => {
   const brokers = brokersOf(['a', 'a', 'b'])
   const [move] = planRebalance(brokers, partitionsOf([[1, 2]]), options)
-  t.match(move, { after: [1, 3], reason: 'domains' })
+  hasFacts(t, move, { after: [1, 3], reason: 'domains' })
 })
 
 t.test('a disk that fills up is relieved by its largest partition', async (t) => {
