@@ -10,7 +10,7 @@ import t from 'tap'
 import { type Life, live } from './sim-life.ts'
 
 const ONLY = process.env['LMQ_SEED']
-const SEEDS = process.env['LMQ_LONG'] ? 20_000 : process.env['LMQ_QUICK'] ? 10 : 200
+const SEEDS = process.env['LMQ_LONG'] ? 20_000 : process.env['LMQ_QUICK'] ? 10 : 300
 /** An ordinary run ends after this time, however slow the machine: it then tells how many seeds it tried. */
 const ENOUGH_MS = process.env['LMQ_LONG'] ? Number.POSITIVE_INFINITY : 240_000
 const AT_LEAST = 10

@@ -26,6 +26,7 @@ const RECOVERY_MS = 90_000
 type Fault = 'kill' | 'lag' | 'blink' | 'hang' | 'stop' | 'disk' | Loss | Disturbance
 /** More is lost than the process. */
 type Loss = 'power' | 'replace'
+const DARK: readonly Loss[] = ['power']
 type Disturbance = 'cut' | 'cut from' | 'cut to' | 'clog'
 const FAULTS: readonly Fault[] = [
   ...(['kill', 'lag', 'lag', 'lag', 'blink', 'hang', 'stop'] as const),
@@ -56,17 +57,23 @@ export class Nemesis {
       this.#isReplaced = false
       const others = profile === 'single' ? 1 : 1 + random.int(2)
       const first = this.#victim()
-      const faults = [this.#strike(first, ['power', 'replace'])]
+      const faults = [this.#strike(first, this.#losses)]
       if (others > 1) {
         await this.#cluster.wait(random.int(2_000))
         const second = random.pick(this.#cluster.brokerIds.filter((id) => id !== first))
-        faults.push(this.#strike(second, this.#mayLosePower ? ['power'] : []))
+        faults.push(this.#strike(second, this.#mayLosePower ? DARK : []))
       }
       await Promise.all(faults)
       if (this.#mayLosePower && random.chance(BLACKOUTS)) await this.#blackout()
       this.#cluster.heal()
       await this.recovered()
     }
+  }
+
+  /** Somebody may have been fenced since all was well, by what the controller could not write until now. */
+  get #losses(): readonly Loss[] {
+    if (this.#cluster.observer.isWhole) return ['power', 'replace']
+    return this.#mayLosePower ? DARK : []
   }
 
   /** Of those that cannot show that they lost nothing somebody has to choose, when who led last is empty. */
