@@ -6,11 +6,11 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { describeConfigs } from '../../../src/client/admin-configs.ts'
 import { createTopic } from '../../../src/client/admin-topics.ts'
-import { Client, parseBootstrap } from '../../../src/client/client.ts'
+import type { Client } from '../../../src/client/client.ts'
 import { Fetcher } from '../../../src/client/fetcher.ts'
 import { Producer } from '../../../src/client/producer.ts'
-import { type RunningCluster, startCluster } from '../../../src/index.ts'
-import { createNodeIo } from '../../../src/io/node-io.ts'
+import type { RunningCluster } from '../../../src/index.ts'
+import { clusterOf, patienceMs } from '../cluster/cluster-of.ts'
 
 const isSource = import.meta.url.endsWith('.ts')
 const program = fileURLToPath(
@@ -21,7 +21,6 @@ const { KAFKA_PORT: _port, LMQ_BOOTSTRAP: _bootstrap, ...environment } = process
 
 const PARTITIONS = 6
 const NEW = 4
-const patienceMs = 90_000
 
 t.setTimeout(300_000)
 
@@ -44,7 +43,7 @@ function lmq(bootstrap: string, words: string): Promise<Ended> {
 }
 
 async function open(t: Test, settings: Record<string, string> = {}) {
-  const cluster = await startCluster({
+  const { cluster, client } = await clusterOf(t, {
     brokers: 3,
     settings: {
       'lmq.rebalance.interval.ms': '200',
@@ -52,14 +51,6 @@ async function open(t: Test, settings: Record<string, string> = {}) {
       'replica.fetch.response.max.bytes': '65536',
       ...settings,
     },
-  })
-  const client = new Client(createNodeIo(), {
-    bootstrap: parseBootstrap(cluster.bootstrap),
-    retryForMs: patienceMs,
-  })
-  t.teardown(async () => {
-    client.close()
-    await cluster.stop()
   })
   const topic = { partitionCount: PARTITIONS, replicationFactor: 2, configs: new Map() }
   await createTopic(client, { name: 'orders', ...topic })

@@ -5,14 +5,11 @@ import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { createTopic } from '../../../src/client/admin-topics.ts'
-import { Client, parseBootstrap } from '../../../src/client/client.ts'
 import { Fetcher } from '../../../src/client/fetcher.ts'
 import { Producer } from '../../../src/client/producer.ts'
-import { startCluster } from '../../../src/index.ts'
-import { createNodeIo } from '../../../src/io/node-io.ts'
+import { clusterOf, patienceMs } from './cluster-of.ts'
 
 const PARTITIONS = 3
-const patienceMs = 60_000
 
 t.setTimeout(240_000)
 
@@ -21,15 +18,7 @@ for (const { replicationFactor, minInSync } of [
   { replicationFactor: 3, minInSync: 2 },
 ]) {
   t.test(`${replicationFactor} replicas, ${minInSync} in sync at least`, async (t) => {
-    const cluster = await startCluster({ brokers: 3 })
-    const client = new Client(createNodeIo(), {
-      bootstrap: parseBootstrap(cluster.bootstrap),
-      retryForMs: patienceMs,
-    })
-    t.teardown(async () => {
-      client.close()
-      await cluster.stop()
-    })
+    const { cluster, client } = await clusterOf(t, { brokers: 3 })
     const name = 'orders'
     const configs = new Map([['min.insync.replicas', String(minInSync)]])
     await createTopic(client, { name, partitionCount: PARTITIONS, replicationFactor, configs })

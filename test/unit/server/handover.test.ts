@@ -3,33 +3,23 @@
 // leader with several requests under way, with and without idempotence, until the new leader is known for a while.
 import t, { type Test } from 'tap'
 import { createTopic } from '../../../src/client/admin-topics.ts'
-import { Client, parseBootstrap } from '../../../src/client/client.ts'
+import type { Client } from '../../../src/client/client.ts'
 import { Fetcher } from '../../../src/client/fetcher.ts'
-import { startCluster } from '../../../src/index.ts'
 import { crc32c } from '../../../src/io/crc32c.ts'
-import { createNodeIo } from '../../../src/io/node-io.ts'
 import { produce } from '../../../src/protocol/apis/00-produce.ts'
 import { initProducerId } from '../../../src/protocol/apis/22-init-producer-id.ts'
 import { type BatchOptions, buildBatch } from '../../../src/protocol/batch-builder.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
+import { clusterOf, patienceMs } from '../cluster/cluster-of.ts'
 import { RawClient } from './raw-client.ts'
 
 const TOPIC = 'orders'
 const VERSION = 10
-const patienceMs = 60_000
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 async function open(t: Test) {
-  const cluster = await startCluster({ brokers: 3 })
-  const client = new Client(createNodeIo(), {
-    bootstrap: parseBootstrap(cluster.bootstrap),
-    retryForMs: patienceMs,
-  })
-  t.teardown(async () => {
-    client.close()
-    await cluster.stop()
-  })
+  const { cluster, client } = await clusterOf(t, { brokers: 3 })
   const configs = new Map([['min.insync.replicas', '2']])
   await createTopic(client, { name: TOPIC, partitionCount: 1, replicationFactor: 3, configs })
   const leader = async () => {
