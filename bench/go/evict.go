@@ -17,7 +17,7 @@ func evict(o options) (figures, error) {
 	if len(o.pids) != 1 {
 		return nil, errors.New("evict needs -pid of one broker")
 	}
-	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", o.pids))
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", o.pids[0]))
 	folders := map[string]bool{}
 	for _, link := range links {
 		target, err := os.Readlink(link)
