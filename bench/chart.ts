@@ -30,7 +30,8 @@ export function svgOf(panels: readonly Panel[]): string {
   })
   const size = `viewBox="0 0 ${totalWidth} ${totalHeight}" width="${totalWidth}" height="${totalHeight}"`
   const open = `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img">`
-  return [open, `<style>${style}</style>`, ...drawn, '</svg>', ''].join('\n')
+  const name = `<title>${escaped(panels.map(({ title }) => title).join('; '))}</title>`
+  return [open, name, `<style>${style}</style>`, ...drawn, '</svg>', ''].join('\n')
 }
 
 function panelOf({ title, lines }: Panel): string {

@@ -56,6 +56,7 @@ t.test('a record that is dearer by more than a fifth is said to miss the goal', 
 
 t.test('the chart has a dot for each point, within its panel', (t) => {
   const svg = manyChart(results)
+  t.match(svg, /<title>[^<]+<\/title>/, 'it has a name for those who do not see it')
   t.equal(svg.match(/<circle/g)?.length, 14)
   t.equal(svg.match(/<polyline/g)?.length, 7)
   t.notMatch(svg, /NaN|Infinity|undefined/)
