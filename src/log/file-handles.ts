@@ -2,14 +2,13 @@ import { assert } from '../base/assert.ts'
 import type { Disk, DiskFile } from '../io/io.ts'
 
 /**
- * Keeps at most so many files open over all logs, closing what was not used for longest. A file that an asynchronous
- * call works on is pinned and stays.
+ * Keeps at most so many files open over all logs, closing one that was not used for long (the second-chance algorithm: to
+ * use a file is to set a flag). A file that an asynchronous call works on is pinned and stays.
  */
 export class FileHandles {
   readonly disk: Disk
   readonly #limit: number
   readonly #open = new Set<PooledFile>()
-  #newest: PooledFile | undefined
 
   constructor(disk: Disk, limit = 512) {
     this.disk = disk
@@ -20,24 +19,27 @@ export class FileHandles {
     return this.#open.size
   }
 
-  touch(file: PooledFile): void {
-    if (file === this.#newest) return
-    this.#open.delete(file)
+  opened(file: PooledFile): void {
     this.#open.add(file)
-    this.#newest = file
-    if (this.#open.size > this.#limit) this.#closeOldest()
+    if (this.#open.size > this.#limit) this.#makeRoom(file)
   }
 
-  forget(file: PooledFile): void {
+  closed(file: PooledFile): void {
     this.#open.delete(file)
-    if (this.#newest === file) this.#newest = undefined
   }
 
-  #closeOldest(): void {
+  /** Those used since they were looked at last go to the end of the row and are looked at again when it is their turn. */
+  #makeRoom(newest: PooledFile): void {
     for (const file of this.#open) {
-      if (file.isPinned || file === this.#newest) continue
-      file.close()
-      return
+      if (file.isPinned || file === newest) continue
+      if (!file.wasUsed) {
+        file.close()
+        if (this.#open.size <= this.#limit) return
+        continue
+      }
+      file.wasUsed = false
+      this.#open.delete(file)
+      this.#open.add(file)
     }
   }
 }
@@ -49,6 +51,8 @@ export class PooledFile {
   #file: DiskFile | undefined
   #pins = 0
   #closeWhenFree = false
+  /** Since its turn to be closed came last. */
+  wasUsed = false
   #isDisposed = false
 
   constructor(handles: FileHandles, path: string) {
@@ -66,16 +70,14 @@ export class PooledFile {
 
   /** Makes the file. */
   create(): void {
-    this.#file ??= this.#handles.disk.openSync(this.path, 'write')
-    this.#handles.touch(this)
+    this.#opened('write')
   }
 
   /** The open file, good until the current turn ends. It must exist. */
   use(): DiskFile {
     assert(!this.#isDisposed, `${this.path} is used after its log was closed`)
-    this.#file ??= this.#handles.disk.openSync(this.path, 'update')
-    this.#handles.touch(this)
-    return this.#file
+    this.wasUsed = true
+    return this.#file ?? this.#opened('update')
   }
 
   /** For who reads in steps: the file is opened again when it was closed between two of them. */
@@ -108,9 +110,18 @@ export class PooledFile {
       return
     }
     this.#closeWhenFree = false
-    this.#handles.forget(this)
+    this.#handles.closed(this)
     const file = this.#file
     this.#file = undefined
     file?.closeSync()
+  }
+
+  #opened(mode: 'write' | 'update'): DiskFile {
+    if (this.#file) return this.#file
+    const file = this.#handles.disk.openSync(this.path, mode)
+    this.#file = file
+    this.wasUsed = true
+    this.#handles.opened(this)
+    return file
   }
 }

@@ -95,7 +95,7 @@ class ProduceAttempt implements Expiring {
   /** Nothing of what was sent is waiting to be written any more. */
   #frameIsFree: boolean
   #leaders: Set<number> | undefined
-  #expiring = false
+  place = -1
   #finished = false
 
   constructor(request: ProduceRequest, context: HandlerContext, reply: Reply<typeof produce>) {
@@ -120,14 +120,12 @@ class ProduceAttempt implements Expiring {
     if (this.#pending === 0) {
       this.#finish()
     } else if (this.#request.acks === Acks.all) {
-      this.#expiring = true
       this.#context.services.produceTimeouts.add(this)
     }
   }
 
   /** Answers with REQUEST_TIMED_OUT what is not acknowledged yet; the data stays (DelayedProduce.java). */
   expire(): void {
-    this.#expiring = false
     this.#frameIsFree = false
     this.#countWaiting()
     this.#finish()
@@ -321,7 +319,7 @@ class ProduceAttempt implements Expiring {
   #finish(): void {
     if (this.#finished) return
     this.#finished = true
-    if (this.#expiring) this.#context.services.produceTimeouts.remove(this)
+    this.#context.services.produceTimeouts.remove(this)
     if (this.#request.acks === Acks.none) {
       this.#reply(this.#failed ? 'close' : undefined)
       return
