@@ -264,6 +264,8 @@ export const measures: readonly Measure[] = [
       lower('p50Ms', 'p50 ms', 0.7),
       lower('p99Ms', 'p99 ms', 0.25),
       lower('p999Ms', 'p99.9 ms', 0.5),
+      lower('lateP50Ms', 'p50 ms of it before the generator sent'),
+      lower('lateP99Ms', 'p99 ms of it before the generator sent'),
       cpuPerMillion(0.5),
     ],
     run: (target, seconds) =>

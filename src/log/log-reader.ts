@@ -72,7 +72,8 @@ export class LogReader {
     maxBytes: number,
     minOneBatch: boolean,
   ): Promise<DiskRead | undefined> {
-    const position = await this.locate(segment, offset)
+    // A reader from the beginning needs no search.
+    const position = offset <= segment.baseOffset ? 0 : await this.locate(segment, offset)
     if (position < 0) return undefined
     return this.#readAt(segment, position, offset, upTo, maxBytes, minOneBatch)
   }
