@@ -1,6 +1,6 @@
 // The benchmark's command line: the same work against one broker, or against two in turns with ratios.
-import { open, readFile, rm, writeFile } from 'node:fs/promises'
-import { loadavg, tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { clusterMeasures } from './cluster-measures.ts'
@@ -19,6 +19,7 @@ import {
 import { type Outcome, take } from './run.ts'
 import { openTarget, type Target } from './target.ts'
 import { repositoryFolder } from './toolbox.ts'
+import { touchMemory } from './touch.ts'
 
 const usage = `usage: npm run bench -- [options]
   --bootstrap TARGET      lmq (default), kafka, kfake or host:port; the named ones are started here and stopped again
@@ -29,8 +30,9 @@ const usage = `usage: npm run bench -- [options]
   --rounds N              runs of each measure per broker; the table shows medians (default 3)
   --pid N, --against-pid N            the brokers' processes, when given by address (default: who listens there)
   --start CMD, --against-start CMD    how to start another one, with {port} and {data} in it, for the start measure
-  --touch-gb N            memory to touch through the page cache first (default 4, 0: none): in a virtual machine the
-                          first write to a page costs ten times a later one
+  --touch-gb N            memory to touch through the page cache first (default 4, 0: none, also before the
+                          measures that write most): in a virtual machine the first write to a page costs ten times a
+                          later one
   --json FILE             also write the results to FILE
   --cluster               instead: three brokers on three Consul servers, as one cluster (--against kafka: beside three
                           brokers of Apache Kafka; 6 to 8 minutes)
@@ -115,7 +117,8 @@ async function takeAll<T extends Target>(
     seconds: numberOf('seconds', flags.seconds, 0.5, 30),
   }
   const loadBefore = loadOneMinute()
-  await touchMemory(numberOf('touch-gb', flags['touch-gb'], 0, 16))
+  const touchGb = numberOf('touch-gb', flags['touch-gb'], 0, 16)
+  await touchMemory(touchGb)
 
   const targets: T[] = []
   const outcomes: Outcome[] = []
@@ -124,7 +127,7 @@ async function takeAll<T extends Target>(
     for (const each of chosen) {
       process.stderr.write(`${each.title} ...\n`)
       const began = performance.now()
-      outcomes.push(await take(each, targets, effort))
+      outcomes.push(await take(each, targets, { ...effort, touches: touchGb > 0 }))
       process.stderr.write(`  ${Math.round((performance.now() - began) / 1_000)} s\n`)
     }
   } finally {
@@ -177,21 +180,6 @@ function numberOf(flag: string, text: string, min: number, max: number): number 
 
 const pidOf = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : numberOf('pid', text, 1, 2 ** 22)
-
-/** Writes and removes a file, so that the machine has given real memory to the page cache before anything counts. */
-async function touchMemory(gigabytes: number): Promise<void> {
-  const path = join(tmpdir(), `lmq-bench-touch-${process.pid}`)
-  const chunk = Buffer.alloc(1 << 24)
-  const file = await open(path, 'w')
-  try {
-    for (let written = 0; written < gigabytes * 2 ** 30; written += chunk.length) {
-      await file.write(chunk)
-    }
-  } finally {
-    await file.close()
-    await rm(path)
-  }
-}
 
 async function writeReadme(resultsPath: string): Promise<void> {
   const results: Results | ManyResults = JSON.parse(await readFile(resultsPath, 'utf8'))

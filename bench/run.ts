@@ -2,6 +2,7 @@
 import type { Figures } from './load.ts'
 import type { Measure } from './measures.ts'
 import type { Target } from './target.ts'
+import { touchMemory } from './touch.ts'
 
 export interface Outcome {
   readonly measure: string
@@ -17,6 +18,8 @@ export interface Effort {
   readonly rounds: number
   /** About how long one run of a measure takes. */
   readonly seconds: number
+  /** Whether memory is touched before the measures that ask for it. */
+  readonly touches?: boolean
 }
 
 /** A run of this share of the time goes before the first round and is not counted: JITs and page cache warm up. */
@@ -56,6 +59,7 @@ export async function take<T extends Target>(
     if (round % 2 === 1) order.reverse()
     for (const index of order) {
       await attempt(index, async (target) => {
+        if (effort.touches) await touchMemory((measure.writesGbPerSecond ?? 0) * seconds)
         const figures = await measure.run(target, seconds, topics[index] ?? '')
         taken[index]?.push(figures)
       })
