@@ -82,7 +82,10 @@ export function readEntry(
   const { fetchOffset } = entry
   if (isGone(partition)) return failed(entry, ErrorCode.KAFKA_STORAGE_ERROR)
   if (fetchOffset < partition.logStartOffset || fetchOffset > partition.logEndOffset) {
-    return failed(entry, ErrorCode.OFFSET_OUT_OF_RANGE)
+    // What a follower does not have may well be there, and a reader that believes it gone begins anew.
+    const mayBeThere = fetchOffset > partition.logEndOffset && !partition.isLeader
+    const { OFFSET_OUT_OF_RANGE, NOT_LEADER_OR_FOLLOWER } = ErrorCode
+    return failed(entry, mayBeThere ? NOT_LEADER_OR_FOLLOWER : OFFSET_OUT_OF_RANGE)
   }
   const maxBytes = Math.min(entry.maxBytes, room)
   const visible = readCommitted ? partition.lastStableOffset : partition.highWatermark

@@ -1,5 +1,6 @@
 // Goal: a tool that names itself a debugging consumer (replica id -2) is told where each broker's own log ends, followers
-// included; everybody else is sent to the leader. Like Kafka's ListOffsets.
+// included; everybody else is sent to the leader. Like Kafka's ListOffsets. And a consumer that asks a follower for what that
+// one does not have yet is sent to the leader, too: told that its place is gone, it would begin anew.
 import t from 'tap'
 import { createTopic } from '../../../src/client/admin-topics.ts'
 import { Client, parseBootstrap } from '../../../src/client/client.ts'
@@ -7,6 +8,7 @@ import { startCluster } from '../../../src/index.ts'
 import { crc32c } from '../../../src/io/crc32c.ts'
 import { createNodeIo } from '../../../src/io/node-io.ts'
 import { produce } from '../../../src/protocol/apis/00-produce.ts'
+import { fetch } from '../../../src/protocol/apis/01-fetch.ts'
 import { listOffsets } from '../../../src/protocol/apis/02-list-offsets.ts'
 import { buildBatch } from '../../../src/protocol/batch-builder.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
@@ -63,4 +65,14 @@ t.test('followers tell tools where their logs end', async (t) => {
   }
   t.match(await ask(DEBUGGING), { errorCode: ErrorCode.NONE, offset: 1 })
   t.match(await ask(CONSUMER), { errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER })
+
+  const read = async (raw: RawClient, fetchOffset: number) => {
+    const partitions = [{ partition: 0, fetchOffset, partitionMaxBytes: 1_000 }]
+    const topics = [{ topic: TOPIC, topicId: ZERO_UUID, partitions }]
+    const wish = { maxWaitMs: 0, minBytes: 0, isolationLevel: 0, topics, forgottenTopicsData: [] }
+    return (await raw.ask(fetch, 11, wish)).responses[0]?.partitions[0]?.errorCode
+  }
+  t.equal(await read(toFollower, 1), ErrorCode.NONE)
+  t.equal(await read(toFollower, 2), ErrorCode.NOT_LEADER_OR_FOLLOWER)
+  t.equal(await read(toLeader, 2), ErrorCode.OFFSET_OUT_OF_RANGE)
 })
