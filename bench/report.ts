@@ -147,7 +147,7 @@ export function markdownTable(results: Results): string {
     '',
     `Taken ${results.takenAt.slice(0, 10)} on ${results.machine} (load average before: ${results.loadBefore}).`,
     `Load from ${results.load}, on the same machine.`,
-    `${results.rounds} rounds of about ${results.seconds} s each${compared ? `, the two ${results.kind === 'cluster' ? 'clusters' : 'brokers'} in turns` : ''}; medians.`,
+    `${results.rounds} ${results.rounds === 1 ? 'round' : 'rounds'} of about ${results.seconds} s each${compared ? `, the two ${results.kind === 'cluster' ? 'clusters' : 'brokers'} in turns` : ''}; medians.`,
     `Flush mode: ${results.flush}.`,
   ].join('\n')
 }
