@@ -109,6 +109,11 @@ export class Controller {
     return this.#machine !== undefined
   }
 
+  /** Nothing is decided here that is not committed. */
+  get isSettled(): boolean {
+    return !this.#committing && this.#batch.records.length === 0
+  }
+
   /** The epoch of this broker's lead; -1 while it does not lead. */
   get controllerEpoch(): number {
     return this.#leadership?.held ? this.#leadership.controllerEpoch : -1

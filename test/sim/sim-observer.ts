@@ -95,11 +95,15 @@ export class SimObserver {
     return undefined
   }
 
-  /** Every partition has a leader, and all of its replicas are in sync and have what the leader has. */
+  /**
+   * Every partition has a leader, all of its replicas are in sync and have what the leader has, and nothing else is decided
+   * already: what the controller could not write for a while may put somebody out of all ISRs a moment later.
+   */
   get isWhole(): boolean {
     const { image } = this
     if (!image || image.topics.size === 0) return false
-    if (this.activeController === undefined) return false
+    const active = [...this.#parts.values()].filter(({ controller }) => controller?.isActive)
+    if (active.length === 0 || active.some(({ controller }) => !controller?.isSettled)) return false
     // While Consul is away the metadata tells of broker's former runs.
     const running = new Set(this.#cluster.running)
     for (const id of this.#cluster.brokerIds) {
