@@ -29,6 +29,8 @@ export type Member = {
   readonly name: string
   /** Undefined until the broker told. */
   id: string | undefined
+  /** The one that it lost when its instance came back; it must not be seen any more. */
+  formerId: string | undefined
   readonly instanceId: string | null
   protocols: readonly string[]
   join: Waiting<JoinAnswer> | undefined
@@ -56,6 +58,8 @@ export type Due =
       leads?: boolean
       /** A newer request of the same member took its place: Kafka forgets it. */
       isReplaced?: boolean
+      /** Kafka throws an IllegalStateException inside: a static member brings an id that was given to a dynamic one. */
+      failsInKafka?: boolean
     }
   | {
       kind: 'sync'
@@ -113,7 +117,7 @@ export class GroupModel {
   }
 
   supports(protocolType: string, protocols: readonly string[]): boolean {
-    if (this.members.size === 0) return protocolType !== '' && protocols.length > 0
+    if (this.state === 'Empty') return protocolType !== '' && protocols.length > 0
     const isCommon = (name: string) =>
       [...this.members].every((member) => member.protocols.includes(name))
     return protocolType === this.protocolType && protocols.some(isCommon)
@@ -144,7 +148,7 @@ export class GroupModel {
   #joinKnown({ memberId, instanceId, protocols }: JoinOf, waiting: Waiting<JoinAnswer>): void {
     const refusal = this.check(memberId, instanceId)
     if (refusal !== ErrorCode.NONE) {
-      this.#refuse(waiting, refusal)
+      this.#refuse(waiting, refusal, this.givenIds.has(memberId))
       return
     }
     const member = this.byId(memberId) as Member
@@ -161,15 +165,16 @@ export class GroupModel {
     this.#rebalance()
   }
 
-  #refuse(waiting: Waiting<JoinAnswer>, errorCode: number): void {
-    this.due.push({ kind: 'join', waiting, errorCode })
+  #refuse(waiting: Waiting<JoinAnswer>, errorCode: number, failsInKafka = false): void {
+    this.due.push({ kind: 'join', waiting, errorCode, failsInKafka })
   }
 
   #add(asked: JoinOf, join: Waiting<JoinAnswer>, id: string | undefined): void {
     const isFirst = this.members.size === 0
     if (isFirst) this.protocolType = asked.protocolType
     const { name, instanceId, protocols } = asked
-    const member = { name, id, instanceId, protocols, join, sync: undefined, assignment: '' }
+    const nothing = { formerId: undefined, sync: undefined, assignment: '' }
+    const member = { name, id, instanceId, protocols, join, ...nothing }
     this.members.add(member)
     if (isFirst) this.leader = member
     this.#rebalance()
@@ -190,6 +195,7 @@ export class GroupModel {
     const isUnchanged = String(old.protocols) === String(asked.protocols)
     old.join = undefined
     old.sync = undefined
+    old.formerId = old.id
     old.id = undefined
     this.#update(old, asked.protocols, waiting)
     if (this.state === 'Stable' && isUnchanged) {
@@ -305,7 +311,7 @@ export class GroupModel {
       member = this.byInstance(instanceId)
       if (!member) return ErrorCode.UNKNOWN_MEMBER_ID
     } else if (this.givenIds.delete(memberId)) {
-      this.completeIfAllJoined()
+      this.#afterLoss()
       return ErrorCode.NONE
     } else {
       const refusal = this.check(memberId, instanceId)
@@ -320,6 +326,11 @@ export class GroupModel {
     if (member.sync) this.#answerSync(member, ErrorCode.UNKNOWN_MEMBER_ID)
     this.members.delete(member)
     if (this.leader === member) this.leader = undefined
+    this.#afterLoss()
+  }
+
+  /** Even an id that was given out and never used is missed by the others when it leaves. */
+  #afterLoss(): void {
     if (this.state === 'PreparingRebalance') this.completeIfAllJoined()
     else if (this.state !== 'Empty') this.#prepare()
   }

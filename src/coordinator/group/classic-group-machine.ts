@@ -137,13 +137,14 @@ export class ClassicGroupMachine extends ClassicGroup {
    * @param answers gets one entry per member, in their order
    */
   leave(members: readonly LeavingMember[], answers: LeaveAnswer[], nowMs: number): GroupDecision {
-    const sizeBefore = this.roster.size
+    let anyLeft = false
     for (const leaving of members) {
       const errorCode = this.#leaveOne(leaving)
       const { memberId, groupInstanceId } = leaving
       answers.push({ memberId, groupInstanceId, errorCode })
+      anyLeft ||= errorCode === ErrorCode.NONE
     }
-    this.#afterLoss(this.roster.size < sizeBefore, nowMs, 'members left')
+    this.#afterLoss(anyLeft, nowMs, 'members left')
     return this.#out.take()
   }
 
@@ -582,10 +583,13 @@ export class ClassicGroupMachine extends ClassicGroup {
     this.roster.remove(member.memberId)
   }
 
-  /** A member is gone, or (`memberGone` false) only an id that was never used, which nobody needs to learn of. */
-  #afterLoss(memberGone: boolean, nowMs: number, reason: string): void {
+  /**
+   * Ends a join phase that waits for nobody any more; begins one where a loss `breaksGeneration`. Kafka does so also when
+   * an id that was never used leaves, but not when it expires.
+   */
+  #afterLoss(breaksGeneration: boolean, nowMs: number, reason: string): void {
     const isRunning = this.state === 'Stable' || this.state === 'CompletingRebalance'
-    if (isRunning && memberGone) this.#prepareRebalance(nowMs, reason)
+    if (isRunning && breaksGeneration) this.#prepareRebalance(nowMs, reason)
     else this.#completeIfAllJoined(nowMs)
   }
 }

@@ -93,7 +93,7 @@ export class GroupRoster {
     return longest
   }
 
-  /** Whether at least one of the protocols is offered by every member. */
+  /** Whether at least one of the protocols is offered by every member; without members, any is. */
   supportsAny(protocols: readonly MemberProtocol[]): boolean {
     return protocols.some((protocol) => this.#isCommon(protocol.name))
   }
@@ -142,7 +142,7 @@ export class GroupRoster {
   }
 
   #isCommon(name: string): boolean {
-    return this.#supporters.get(name) === this.members.size
+    return (this.#supporters.get(name) ?? 0) === this.members.size
   }
 
   /** Names repeated by one member count once. */
