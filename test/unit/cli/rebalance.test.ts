@@ -2,6 +2,8 @@
 // a broker out of the cluster. Method: a cluster of this process to which a fourth broker comes, the command line as a
 // process of its own.
 import { spawn } from 'node:child_process'
+import { existsSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { describeConfigs } from '../../../src/client/admin-configs.ts'
@@ -23,6 +25,12 @@ const PARTITIONS = 6
 const NEW = 4
 
 t.setTimeout(300_000)
+
+// Brokers with a disk that is three quarters full are given nothing for evenness' sake: here they all lie on the same one.
+if (existsSync('/dev/shm')) process.env['TMPDIR'] = '/dev/shm'
+const { blocks, bavail } = statfsSync(tmpdir())
+const isFull = 1 - bavail / blocks > 0.7
+const skip = isFull && `the disk under ${tmpdir()} is too full: no broker would be given anything`
 
 type Ended = { code: number | null; out: string; err: string }
 
@@ -133,6 +141,7 @@ const addressesOf = (cluster: RunningCluster) =>
 
 t.test(
   'a broker that comes gets its share within the throttle, and one that goes gives it back',
+  { skip },
   async (t) => {
     const { cluster, client } = await open(t)
     const bootstrap = addressesOf(cluster)
@@ -192,7 +201,7 @@ t.test(
   },
 )
 
-t.test('moves are taken back, and automatic ones are paused and resumed', async (t) => {
+t.test('moves are taken back, and automatic ones are paused and resumed', { skip }, async (t) => {
   const { cluster, client } = await open(t)
   const bootstrap = addressesOf(cluster)
   const load = new Load(client)
