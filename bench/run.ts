@@ -59,7 +59,8 @@ export async function take<T extends Target>(
     if (round % 2 === 1) order.reverse()
     for (const index of order) {
       await attempt(index, async (target) => {
-        if (effort.touches) await touchMemory((measure.writesGbPerSecond ?? 0) * seconds)
+        const writtenGb = (measure.writesGbPerSecond ?? 0) * seconds
+        if (effort.touches && writtenGb > 0) await touchMemory(writtenGb)
         const figures = await measure.run(target, seconds, topics[index] ?? '')
         taken[index]?.push(figures)
       })

@@ -95,7 +95,6 @@ func endToEnd(o options) (figures, error) {
 		"p999Ms":        quantile(samples, 0.999),
 		"lateP50Ms":     quantile(late, 0.50),
 		"lateP99Ms":     quantile(late, 0.99),
-		"lateP999Ms":    quantile(late, 0.999),
 		"cpuPerMillion": cpu / float64(len(samples)) * 1e6,
 		"records":       float64(len(samples)),
 	}, nil
