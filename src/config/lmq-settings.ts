@@ -48,10 +48,11 @@ export const lmqSettings = {
       'Memory for requests being read and answers not yet sent, over all connections. Sockets are not read above it.',
   }),
   'lmq.open.files': int({
-    default: 4096,
+    default: 32_768,
     min: 64,
     max: 1_048_576,
-    about: 'Most segment files held open at once; the one used least recently is closed first.',
+    about:
+      'Most segment files held open at once, and never more than half of what the system lets a process open (`ulimit -n`); one that was not used for long is closed first.',
   }),
   'lmq.rebalance.disk.percent': int({
     default: 85,

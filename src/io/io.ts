@@ -85,6 +85,8 @@ export type Disk = {
   flushFolder(path: string): Promise<void>
   /** Bytes free and in total on the volume of `path`. */
   space(path: string): Promise<{ freeBytes: number; totalBytes: number }>
+  /** Files and sockets that the system lets this process have open at once (`ulimit -n`). */
+  mostOpenFiles(): number
   /** Claims a folder for this process until `release`; @throws LMQ_LOG_DIR_TAKEN */
   lockFolder(path: string): Promise<{ release(): Promise<void> }>
 }

@@ -44,7 +44,22 @@ export const nodeDisk: Disk = {
     const { bsize, bavail, blocks } = await fs.promises.statfs(path)
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
   },
+  mostOpenFiles,
   lockFolder,
+}
+
+/** What systems without /proc let a process open at the least: macOS. Windows has no such limit. */
+const USUAL_OPEN_FILES = 10_240
+
+/** Node raises its soft limit to the hard one when it starts. */
+function mostOpenFiles(): number {
+  try {
+    const limits = fs.readFileSync('/proc/self/limits', 'latin1')
+    const [, soft] = /^Max open files +(\d+|unlimited)/m.exec(limits) ?? []
+    return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft ?? USUAL_OPEN_FILES)
+  } catch {
+    return USUAL_OPEN_FILES
+  }
 }
 
 /**

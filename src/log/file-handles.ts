@@ -1,18 +1,21 @@
 import { assert } from '../base/assert.ts'
 import type { Disk, DiskFile } from '../io/io.ts'
 
+const LEAST_OPEN = 2
+
 /**
  * Keeps at most so many files open over all logs, closing one that was not used for long (the second-chance algorithm: to
  * use a file is to set a flag). A file that an asynchronous call works on is pinned and stays.
  */
 export class FileHandles {
   readonly disk: Disk
-  readonly #limit: number
+  #limit: number
   readonly #open = new Set<PooledFile>()
 
-  constructor(disk: Disk, limit = 512) {
+  /** @param allowed what the system lets this process open: half of it is left to sockets */
+  constructor(disk: Disk, limit = 512, allowed = Number.POSITIVE_INFINITY) {
     this.disk = disk
-    this.#limit = limit
+    this.#limit = Math.max(LEAST_OPEN, Math.min(limit, Math.floor(allowed / 2)))
   }
 
   get openCount(): number {
@@ -24,12 +27,20 @@ export class FileHandles {
     if (this.#open.size > this.#limit) this.#makeRoom(file)
   }
 
+  /** The system has no file left to open: from now on fewer are held. @returns whether any was closed */
+  shrink(): boolean {
+    const before = this.#open.size
+    this.#limit = Math.max(LEAST_OPEN, Math.floor(before / 2))
+    this.#makeRoom()
+    return this.#open.size < before
+  }
+
   closed(file: PooledFile): void {
     this.#open.delete(file)
   }
 
   /** Those used since they were looked at last go to the end of the row and are looked at again when it is their turn. */
-  #makeRoom(newest: PooledFile): void {
+  #makeRoom(newest?: PooledFile): void {
     for (const file of this.#open) {
       if (file.isPinned || file === newest) continue
       if (!file.wasUsed) {
@@ -118,10 +129,21 @@ export class PooledFile {
 
   #opened(mode: 'write' | 'update'): DiskFile {
     if (this.#file) return this.#file
-    const file = this.#handles.disk.openSync(this.path, mode)
+    const file = this.#openSync(mode)
     this.#file = file
     this.wasUsed = true
     this.#handles.opened(this)
     return file
+  }
+
+  #openSync(mode: 'write' | 'update'): DiskFile {
+    const { disk } = this.#handles
+    try {
+      return disk.openSync(this.path, mode)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if ((code !== 'EMFILE' && code !== 'ENFILE') || !this.#handles.shrink()) throw error
+      return disk.openSync(this.path, mode)
+    }
   }
 }

@@ -38,7 +38,7 @@ export type LogDirsOptions = {
   readonly maxTailBytes?: number
   /** Ends an opening that is still under way, with LMQ_SHUTTING_DOWN. */
   readonly signal?: AbortSignal | undefined
-  /** Segment files held open at once, over all logs. */
+  /** Segment files held open at once, over all logs; at most half of what the system lets this process open. */
   readonly maxOpenFiles?: number
   /** What a topic's logs are recovered with, before anybody asks for them; undefined: Kafka's defaults. */
   readonly configOf?: (topic: string) => LogTopicConfig | undefined
@@ -102,7 +102,7 @@ export class LogDirs {
     this.#shared = {
       io,
       disk: io.disk,
-      handles: new FileHandles(io.disk, options.maxOpenFiles),
+      handles: new FileHandles(io.disk, options.maxOpenFiles, io.disk.mostOpenFiles()),
       indexCache: new IndexCache(),
       crc32c: io.crc32c,
       tailBudget: new TailBudget(options.maxTailBytes),

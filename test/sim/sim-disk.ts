@@ -367,6 +367,10 @@ export class SimDisk implements Disk {
     return this.#later(() => this.flushFolderSync(path))
   }
 
+  mostOpenFiles(): number {
+    return 20_000
+  }
+
   async space(): Promise<{ freeBytes: number; totalBytes: number }> {
     return { freeBytes: 2 ** 40, totalBytes: 2 ** 41 }
   }

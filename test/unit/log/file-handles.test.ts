@@ -44,3 +44,36 @@ t.test('pinned files stay, and room is made for them later', async (t) => {
   all[4]?.use()
   t.equal(handles.openCount, 2)
 })
+
+t.test('half of what the system allows is left to others', (t) => {
+  const { disk } = createSimIo(1)
+  const handles = new FileHandles(disk, 100, 20)
+  for (let i = 0; i < 30; i++) new PooledFile(handles, `/${i}`).create()
+  t.equal(handles.openCount, 10)
+  t.end()
+})
+
+t.test('where the system has no more files to give, others are closed and fewer are held', (t) => {
+  const { disk } = createSimIo(1)
+  let allowed = 12
+  const scarce = new Proxy(disk, {
+    get(target, name) {
+      if (name === 'openSync' && disk.openFiles >= allowed) {
+        throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+      }
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const handles = new FileHandles(scarce, 100)
+  const all = Array.from({ length: 40 }, (_, i) => new PooledFile(handles, `/${i}`))
+  for (const file of all) {
+    file.create()
+    t.ok(disk.openFiles <= allowed)
+  }
+  t.equal(handles.openCount, 6, 'and not as many as there may be again')
+  allowed = 0
+  for (const file of all) file.close()
+  t.throws(() => all[0]?.use(), { code: 'EMFILE' }, 'nothing is left to close')
+  t.end()
+})
