@@ -5,7 +5,7 @@ import { closeSync, existsSync, openSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Loaded } from './load.ts'
 import { listenerPid } from './process-stat.ts'
 import { goDriver, kafkaJars, MissingTool, outputOf, repositoryFolder } from './toolbox.ts'
@@ -138,7 +138,8 @@ async function kafkaStarter(): Promise<{ starter: Starter; label: string }> {
 
 /** Prepares the data folder that a settings file of Kafka names. */
 export async function formatKafka(classpath: string, settingsPath: string): Promise<void> {
-  const tool = ['-XX:TieredStopAtLevel=1', '-cp', classpath, 'kafka.tools.StorageTool']
+  const flags = ['-XX:TieredStopAtLevel=1', ...temporaryIn(dirname(settingsPath))]
+  const tool = [...flags, '-cp', classpath, 'kafka.tools.StorageTool']
   const format = ['format', '-t', 'bGlnaHQtYmVuY2gtaWQtMQ', '-c', settingsPath]
   await outputOf('java', [...tool, ...format], startTimeoutMs)
 }
@@ -147,9 +148,13 @@ export function kafkaCommand(classpath: string, settingsPath: string): string[] 
   return [
     'java',
     ...['-Xmx1G', '-Xms1G', '-XX:+UseG1GC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'],
+    ...temporaryIn(dirname(settingsPath)),
     ...['-cp', classpath, 'kafka.Kafka', settingsPath],
   ]
 }
+
+/** Java takes the system's temporary folder unless it is told, and one that is killed leaves native libraries there. */
+const temporaryIn = (folder: string): string[] => [`-Djava.io.tmpdir=${folder}`]
 
 /** One combined broker and controller with Kafka's defaults, but what one broker or a lone new group must wait for. */
 function kafkaSettings(port: number, controllerPort: number, folder: string): string {

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { startDriver } from '../compat/harness/client-drivers.ts'
 import { until } from '../compat/harness/context.ts'
 import type { Driver } from '../compat/harness/driver.ts'
+import { javaArgs } from '../compat/harness/java.ts'
 import { runOrThrow } from '../compat/harness/program.ts'
 import { tool, whyMissing } from '../compat/harness/tools.ts'
 import { type ClusterProcesses, patienceMs, startClusterProcesses } from './cluster-processes.ts'
@@ -156,14 +157,7 @@ async function verified(t: Test, cluster: ClusterProcesses): Promise<void> {
   const args = ['--broker-list', cluster.bootstrap, '--topics-include', topic]
   const printed = await new Promise<string>((resolve, reject) => {
     let text = ''
-    const all = [
-      '-cp',
-      found.classpath ?? '',
-      verification,
-      ...args,
-      '--report-interval-ms',
-      '2000',
-    ]
+    const all = [...javaArgs(found), verification, ...args, '--report-interval-ms', '2000']
     const child = execFile(
       found.path,
       all,

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { givenBootstrap, lmqCommand, TestBroker } from './harness/broker.ts'
 import { until } from './harness/context.ts'
+import { jvmFlags } from './harness/java.ts'
 import { runOrThrow } from './harness/program.ts'
 import { makeRealKafka, type RealKafka } from './harness/real-kafka.ts'
 import { tool } from './harness/tools.ts'
@@ -140,7 +141,7 @@ async function passesTester(t: Test, folder: string): Promise<void> {
   const main = 'org.apache.kafka.tools.LogCompactionTester'
   const amount = ['--messages', '400000', '--duplicates', '10', '--percent-deletes', '10']
   const more = ['--topics', '2', '--sleep', '10']
-  const jvm = ['-XX:TieredStopAtLevel=1', '-cp', java.classpath ?? '']
+  const jvm = [...jvmFlags(), '-cp', java.classpath ?? '']
   const server = ['--bootstrap-server', broker.bootstrap]
   const result = await runOrThrow(java.path, [...jvm, main, ...server, ...amount, ...more], {
     limitMs: 600_000,

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cached, definitionOf } from './cache.mjs'
 import { copyWithEdits, kafkaGoEdits, saramaEdits } from './go-suites.mjs'
-import { onPath, run } from './programs.mjs'
+import { environment, onPath, run } from './programs.mjs'
 
 const folderOf = (name) => join(dirname(fileURLToPath(import.meta.url)), '..', 'compat', 'go', name)
 const editor = join(dirname(fileURLToPath(import.meta.url)), 'go-suites.mjs')
@@ -58,7 +58,7 @@ export async function obtainGo(name) {
   )
   return cached(name, definition, weekMs, async (folder) => {
     for (const file of files) copyFileSync(file, join(folder, basename(file)))
-    const env = { ...process.env, GOFLAGS: '-mod=mod', GOWORK: 'off' }
+    const env = { ...environment(), GOFLAGS: '-mod=mod', GOWORK: 'off' }
     const go = (...args) => run('go', args, { cwd: folder, env })
     await go('mod', 'init', 'lmq-compat')
     await go('get', ...modules.map((module) => `${module}@latest`))

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { cached, definitionOf } from './cache.mjs'
-import { installDebian, mayInstallDebian, onPath, run } from './programs.mjs'
+import { environment, installDebian, mayInstallDebian, onPath, run } from './programs.mjs'
 
 /**
  * These two also bring the suites whose lists are checked in (test/compat/suites), with the results that Kafka gave for the
@@ -32,7 +32,7 @@ const debianLibraries = [
 export async function obtainPlatformatic(node) {
   return cached('platformatic', definitionOf(node.version), weekMs, async (folder) => {
     const PATH = [dirname(node.path), process.env.PATH].join(delimiter)
-    const env = { ...process.env, PATH }
+    const env = { ...environment(), PATH }
     await install(folder, ['@platformatic/kafka@2'], env)
     return { path: node.path, folder, version: versionIn(folder, '@platformatic/kafka') }
   })
@@ -109,7 +109,7 @@ async function buildWrapper(folder, name, prefix) {
   const library = join(prefix, 'lib')
   const include = join(prefix, 'include')
   const env = {
-    ...process.env,
+    ...environment(),
     BUILD_LIBRDKAFKA: '0',
     CKJS_LINKING: 'dynamic',
     CXXFLAGS: `-O1 -I${join(include, 'librdkafka')} -I${include}`,
@@ -121,7 +121,7 @@ async function buildWrapper(folder, name, prefix) {
   await run(npm, ['rebuild', ...quiet, name], { cwd: folder, env })
 }
 
-async function install(folder, packages, env = process.env) {
+async function install(folder, packages, env = environment()) {
   const allowScripts = Object.fromEntries(Object.values(pinned).map(({ name }) => [name, true]))
   const file = join(folder, 'package.json')
   if (!existsSync(file)) writeFileSync(file, JSON.stringify({ private: true, allowScripts }))

@@ -4,7 +4,7 @@ import { cpSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cached, definitionOf } from './cache.mjs'
-import { onPath, run } from './programs.mjs'
+import { environment, onPath, run } from './programs.mjs'
 
 const source = join(dirname(fileURLToPath(import.meta.url)), '..', 'compat', 'rust')
 const weekMs = 7 * 86_400_000
@@ -22,7 +22,7 @@ export async function obtainRust() {
   )
   return cached('rust', definitionOf(stdout, ...texts), weekMs, async (folder) => {
     cpSync(source, folder, { recursive: true })
-    const env = { ...process.env, CARGO_TARGET_DIR: join(folder, 'target') }
+    const env = { ...environment(), CARGO_TARGET_DIR: join(folder, 'target') }
     await run('cargo', ['build', '--quiet'], { cwd: folder, env, timeout: buildLimitMs })
     const path = join(folder, 'driver')
     renameSync(join(folder, 'target', 'debug', 'driver'), path)

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { environmentOf, makeTemporaryFolder, removeFolder } from './temporary-folder.mjs'
 
 /** @returns the program's path, or undefined when no folder of PATH has it */
 export function onPath(program) {
@@ -12,6 +13,17 @@ export function onPath(program) {
   return undefined
 }
 
+let temporary
+
+/** The environment of programs that obtain something: what they leave behind when they are ended goes with this process. */
+export function environment() {
+  if (temporary === undefined) {
+    temporary = makeTemporaryFolder()
+    process.on('exit', () => removeFolder(temporary))
+  }
+  return { ...process.env, ...environmentOf(temporary) }
+}
+
 /** Runs a program to its end. Rejects with its last lines when it fails or takes longer than ten minutes. */
 export function run(program, args, options = {}) {
   return new Promise((resolve, reject) => {
@@ -19,6 +31,7 @@ export function run(program, args, options = {}) {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: 600_000,
       killSignal: 'SIGKILL',
+      env: environment(),
       ...options,
     })
     let stdout = ''
@@ -53,6 +66,7 @@ export function installDebian(...names) {
 
 async function aptInstall(names) {
   const lockWait = ['-o', 'DPkg::Lock::Timeout=180']
+  // In the system's temporary folder: apt works in it as a user who may not enter ours.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const install = ['install', '-y', '-q', '--no-install-recommends', ...lockWait, ...names]
   try {

@@ -1,28 +1,31 @@
 // Runs one compiled test file in a process of its own and counts its tests.
 import { spawn } from 'node:child_process'
-import { createWriteStream, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { createWriteStream } from 'node:fs'
+import { basename, join } from 'node:path'
 import { Parser } from 'tap-parser'
+import {
+  environmentOf,
+  makeTemporaryFolder,
+  ownLeftovers,
+  removeFolder,
+} from './temporary-folder.mjs'
 
 /** Output kept for the report of a failed file; the .tap file has all of it. */
 const keptStderrBytes = 20_000
 const graceMs = 5_000
 
-/** Files that run now, by process: whoever is stopped takes them along. */
+/** The folders of files that run now, by process: whoever is stopped takes them along. */
 const running = new Map()
-for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
-  process.on(signal, () => process.exit(code))
-}
 process.on('exit', () => {
-  for (const [pid, folder] of running) {
+  for (const [pid, folders] of running) {
     killGroup(pid, 'SIGKILL')
-    removeFolder(folder)
+    folders.forEach(removeFolder)
   }
 })
 
 /**
  * A test is a `t.test` that makes assertions itself (or the top of a file that does): it passes when all of them hold.
+ * The file has a temporary folder of its own, and fails when it ended and left something of ours there.
  *
  * @returns `{ passed, failed, skipped, failures, skips, elapsedMs }`; failures are texts ready to print
  */
@@ -49,6 +52,8 @@ export async function runFile({ node, file, cwd, env, limitMs, tapPath, nodeArgs
     failures.push(`ended with ${exit.signal ?? exit.code}\n${exit.stderr}`)
   } else if (failures.length > 0 && exit.stderr !== '') {
     failures.push(`standard error:\n${exit.stderr}`)
+  } else if (failures.length === 0 && exit.left.length > 0) {
+    failures.push(`left in the temporary folder: ${exit.left.join(', ')}`)
   }
   const passed = [...tests.values()].filter(Boolean).length
   let failed = tests.size - passed
@@ -80,14 +85,17 @@ function failureText(result) {
 
 function tapOf({ node, file, cwd, env, limitMs, tapPath, nodeArgs, parser }) {
   return new Promise((resolve) => {
-    const temporary = mkdtempSync(join(tmpdir(), 'lmq-test-'))
+    const temporary = makeTemporaryFolder()
+    // A file whose data is to lie in memory makes this one itself.
+    const inMemory = join('/dev/shm', basename(temporary))
+    const folders = [temporary, inMemory]
     const child = spawn(node, [...nodeArgs, file], {
       cwd,
-      env: { ...env, TMPDIR: temporary },
+      env: { ...env, ...environmentOf(temporary), LMQ_TEST_MEMORY: inMemory },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })
-    if (child.pid !== undefined) running.set(child.pid, temporary)
+    if (child.pid !== undefined) running.set(child.pid, folders)
     const tap = createWriteStream(tapPath)
     let stderr = ''
     let fault
@@ -108,8 +116,9 @@ function tapOf({ node, file, cwd, env, limitMs, tapPath, nodeArgs, parser }) {
       clearTimeout(limit)
       killGroup(child.pid, 'SIGKILL')
       running.delete(child.pid)
-      removeFolder(temporary)
-      parser.on('complete', () => tap.end(() => resolve({ code, signal, stderr, fault })))
+      const left = folders.flatMap(ownLeftovers)
+      folders.forEach(removeFolder)
+      parser.on('complete', () => tap.end(() => resolve({ code, signal, stderr, fault, left })))
       parser.end()
     })
   })
@@ -121,14 +130,5 @@ function killGroup(pid, signal) {
     process.kill(-pid, signal)
   } catch {
     // Gone already.
-  }
-}
-
-/** What a file that was killed left there goes with it. */
-function removeFolder(folder) {
-  try {
-    rmSync(folder, { recursive: true, force: true, maxRetries: 3, retryDelay: 100 })
-  } catch {
-    // Something that is being killed still writes there; the system clears its folder some time.
   }
 }

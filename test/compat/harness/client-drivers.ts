@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { repositoryRoot } from '../../tools/repository-root.ts'
 import { type Answer, type ClientName, checked, type Driver } from './driver.ts'
+import { javaArgs } from './java.ts'
 import { createKafkajsDriver } from './kafkajs-driver.ts'
 import { type Tool, type ToolName, tool } from './tools.ts'
 
@@ -66,18 +67,6 @@ function javascript(client: ClientName, name: ToolName, script: string): Starter
 
 const source = (...path: string[]) =>
   join(repositoryRoot(import.meta.url), 'test', 'compat', ...path)
-
-/** Flags for a JVM that lives for seconds: no time for the optimizing compiler, quiet logs. */
-export function javaArgs(java: { readonly classpath?: string }): string[] {
-  return [
-    '-XX:TieredStopAtLevel=1',
-    '-XX:+UseSerialGC',
-    '-Xshare:auto',
-    '-Dorg.slf4j.simpleLogger.defaultLogLevel=error',
-    '-cp',
-    java.classpath ?? '',
-  ]
-}
 
 /** @returns undefined where the client's language is not on this machine */
 export function startDriver(client: ClientName, bootstrap: string): Driver | undefined {

@@ -15,12 +15,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from './context.ts'
 import { freePorts } from './free-ports.ts'
+import { jvmFlags } from './java.ts'
 import { runOrThrow } from './program.ts'
 import { type Tool, tool } from './tools.ts'
 
 const startPatienceMs = 180_000
 const stopPatienceMs = 120_000
-const jvm = ['-Xmx512m', '-XX:TieredStopAtLevel=1']
+const jvm = [...jvmFlags(), '-Xmx512m']
 
 /** @returns undefined where there is no Java */
 export async function makeRealKafka(
