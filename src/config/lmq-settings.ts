@@ -54,6 +54,12 @@ export const lmqSettings = {
     about:
       'Most segment files held open at once, and never more than half of what the system lets a process open (`ulimit -n`); one that was not used for long is closed first.',
   }),
+  'lmq.produce.validation': oneOf(['outline', 'records'], {
+    default: 'outline',
+    update: 'cluster-wide',
+    about:
+      'What of a compressed batch is checked when it is produced. `outline`: checksum, header, the frames and sizes of its codec, and that so many records have room in them. `records`: it is also opened and every record looked at, as Kafka does, for which the broker needs several times the processor time. Batches that are not compressed, and those of topics whose settings need it, are always checked record by record.',
+  }),
   'lmq.rebalance.disk.percent': int({
     default: 85,
     update: 'cluster-wide',

@@ -1,5 +1,5 @@
 import { LmqError } from '../base/errors.ts'
-import type { CodecPace } from './codec-pace.ts'
+import { type CodecPace, joined } from './codec-pace.ts'
 
 /**
  * The LZ4 frame around raw blocks, as far as a bound on its content needs it. Kafka's own reader refuses linked blocks
@@ -19,6 +19,21 @@ export type Lz4Frame = {
 
 /** @throws LMQ_CODEC_FAILED when the frame breaks its own rules */
 export function parseLz4Frame(packed: Buffer): Lz4Frame {
+  const blocks: { start: number; end: number; isPlain: boolean }[] = []
+  const blockMaxBytes = walkLz4Blocks(packed, (start, end, isPlain) => {
+    blocks.push({ start, end, isPlain })
+  })
+  return { blocks, blockMaxBytes }
+}
+
+/**
+ * @returns the most that a block of this frame opens to
+ * @throws LMQ_CODEC_FAILED when the frame breaks its own rules
+ */
+export function walkLz4Blocks(
+  packed: Buffer,
+  onBlock: (start: number, end: number, isPlain: boolean) => void,
+): number {
   if (packed.length < 7 || packed.readUInt32LE(0) !== frameMagic) throw damaged('no frame magic')
   const flags = packed.readUInt8(4)
   const sizeCode = (packed.readUInt8(5) >> 4) & 7
@@ -28,17 +43,16 @@ export function parseLz4Frame(packed: Buffer): Lz4Frame {
   const blockMaxBytes = 1 << (8 + 2 * sizeCode)
   const blockTrailer = flags & 0x10 ? 4 : 0
   let at = 7 + (flags & 0x08 ? 8 : 0) + (flags & 0x01 ? 4 : 0)
-  const blocks: { start: number; end: number; isPlain: boolean }[] = []
   for (;;) {
     if (packed.length - at < 4) throw damaged('the end mark is missing')
     const word = packed.readUInt32LE(at)
     at += 4
-    if (word === 0) return { blocks, blockMaxBytes }
+    if (word === 0) return blockMaxBytes
     const sizeBytes = word & 0x7fffffff
     if (sizeBytes > blockMaxBytes || sizeBytes + blockTrailer > packed.length - at) {
       throw damaged('a block is larger than the frame allows')
     }
-    blocks.push({ start: at, end: at + sizeBytes, isPlain: word >>> 31 === 1 })
+    onBlock(at, at + sizeBytes, word >>> 31 === 1)
     at += sizeBytes + blockTrailer
   }
 }
@@ -66,7 +80,7 @@ export async function decompressLz4Blocks(
     }
     parts.push(part)
   }
-  return Buffer.concat(parts)
+  return joined(parts, total, pace)
 }
 
 function withSize(block: Buffer, sizeBytes: number): Buffer {

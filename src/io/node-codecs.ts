@@ -1,8 +1,8 @@
+import { availableParallelism } from 'node:os'
 import type { Transform } from 'node:stream'
-import { promisify } from 'node:util'
-import type { ZlibOptions } from 'node:zlib'
 import { LmqError } from '../base/errors.ts'
-import { CodecPace, TURN_BYTES } from './codec-pace.ts'
+import { CodecPace, joined, TURN_BYTES } from './codec-pace.ts'
+import { CodecThreads } from './codec-threads.ts'
 import { Codec, type CodecId, type Codecs } from './io.ts'
 import { decompressLz4Blocks, parseLz4Frame } from './lz4-frame.ts'
 import { compressXerial, decompressSnappy } from './snappy-framing.ts'
@@ -68,22 +68,33 @@ async function importOptional<Module>(name: string, load: () => Promise<unknown>
 }
 
 async function loadGzip(): Promise<LoadedCodec> {
-  const zlib = await import('node:zlib')
-  const gzip = promisify<Buffer, ZlibOptions, Buffer>(zlib.gzip)
-  const gunzip = promisify<Buffer, ZlibOptions, Buffer>(zlib.gunzip)
+  const { createGunzip, createGzip } = await import('node:zlib')
   return {
-    compress: (plain, level) => gzip(plain, level === undefined ? {} : { level }),
-    decompress: (packed, maxBytes) =>
-      boundedByNode('gzip', maxBytes, gunzip(packed, { maxOutputLength: Math.max(1, maxBytes) })),
+    compress: (plain, level) => {
+      const options = { chunkSize: chunkBytesFor(plain.length) }
+      const leveled = level === undefined ? options : { ...options, level }
+      return inThread(plain.length, () => through('gzip', createGzip(leveled), [plain]))
+    },
+    decompress: (packed, maxBytes) => {
+      const expectedBytes = packed.length * USUAL_INFLATION
+      const options = { chunkSize: chunkBytesFor(expectedBytes) }
+      const open = () => through('gzip', createGunzip(options), [packed], maxBytes)
+      return inThread(expectedBytes, open)
+    },
   }
 }
 
 async function loadSnappy(): Promise<LoadedCodec> {
   type Snappy = Parameters<typeof compressXerial>[0]
   const snappy = await importOptional<Snappy>('@napi-rs/snappy', () => import('@napi-rs/snappy'))
+  const inThreads = {
+    ...snappy,
+    uncompress: (packed: Buffer) =>
+      inThread(packed.length * USUAL_INFLATION, () => snappy.uncompress(packed)),
+  }
   return {
     compress: (plain) => compressXerial(snappy, plain, pace),
-    decompress: (packed, maxBytes) => decompressSnappy(snappy, packed, maxBytes, pace),
+    decompress: (packed, maxBytes) => decompressSnappy(inThreads, packed, maxBytes, pace),
   }
 }
 
@@ -91,12 +102,12 @@ async function loadLz4(): Promise<LoadedCodec> {
   const lz4 = await importOptional<typeof import('lz4-napi')>('lz4-napi', () => import('lz4-napi'))
   return {
     // Frames of independent blocks without checksums, as Kafka's strict reader wants them. It has no levels.
-    compress: (plain) => lz4.compressFrame(plain),
+    compress: (plain) => inThread(plain.length, () => lz4.compressFrame(plain)),
     decompress(packed, maxBytes) {
       const frame = parseLz4Frame(packed)
       const surelyFits = frame.blocks.length * frame.blockMaxBytes <= maxBytes
       return surelyFits
-        ? lz4.decompressFrame(packed)
+        ? inThread(packed.length * USUAL_INFLATION, () => lz4.decompressFrame(packed))
         : decompressLz4Blocks(lz4, packed, frame, maxBytes, pace)
     },
   }
@@ -105,38 +116,39 @@ async function loadLz4(): Promise<LoadedCodec> {
 /** What Node's own zstd (22.15 and later) looks like; the types here are those of Node 20. */
 type NodeZstd = {
   constants: Record<string, number>
-  zstdCompress: (
-    plain: Buffer,
-    options: object,
-    done: (error: Error | null, packed: Buffer) => void,
-  ) => void
-  zstdDecompress: (
-    packed: Buffer,
-    options: object,
-    done: (error: Error | null, plain: Buffer) => void,
-  ) => void
+  createZstdCompress: (options: object) => Transform
+  createZstdDecompress: (options: object) => Transform
 }
 
 async function loadZstd(): Promise<LoadedCodec> {
   const zlib = (await import('node:zlib')) as unknown as NodeZstd
-  return 'zstdCompress' in zlib ? builtInZstd(zlib) : nativeZstd()
+  return 'createZstdCompress' in zlib ? builtInZstd(zlib) : nativeZstd()
 }
 
 function builtInZstd(zlib: NodeZstd): LoadedCodec {
-  const compress = promisify(zlib.zstdCompress)
-  const decompress = promisify(zlib.zstdDecompress)
   const levelParameter = zlib.constants['ZSTD_c_compressionLevel'] ?? 100
   return {
-    compress: (plain, level) =>
-      compress(plain, level === undefined ? {} : { params: { [levelParameter]: level } }),
+    compress: (plain, level) => {
+      const options = { chunkSize: chunkBytesFor(plain.length) }
+      const leveled =
+        level === undefined ? options : { ...options, params: { [levelParameter]: level } }
+      return inThread(plain.length, () =>
+        through('zstd', zlib.createZstdCompress(leveled), [plain]),
+      )
+    },
     decompress(packed, maxBytes) {
-      if (!isWholeZstd(packed)) {
-        throw new LmqError('LMQ_CODEC_FAILED', { codec: 'zstd', reason: 'cut off' })
-      }
-      const opened = decompress(packed, { maxOutputLength: Math.max(1, maxBytes) })
-      return boundedByNode('zstd', maxBytes, opened)
+      checkWhole(packed)
+      const expectedBytes = packed.length * USUAL_INFLATION
+      const options = { chunkSize: chunkBytesFor(expectedBytes) }
+      const open = () => through('zstd', zlib.createZstdDecompress(options), [packed], maxBytes)
+      return inThread(expectedBytes, open)
     },
   }
+}
+
+function checkWhole(packed: Buffer): void {
+  if (isWholeZstd(packed)) return
+  throw new LmqError('LMQ_CODEC_FAILED', { codec: 'zstd', reason: 'cut off' })
 }
 
 async function nativeZstd(): Promise<LoadedCodec> {
@@ -152,14 +164,12 @@ async function nativeZstd(): Promise<LoadedCodec> {
       for (let at = 0; at < plain.length; at += PIECE_BYTES) {
         pieces.push(plain.subarray(at, at + PIECE_BYTES))
       }
-      return through(new zstd.CompressStream(parameters), pieces, Number.POSITIVE_INFINITY)
+      return through('zstd', new zstd.CompressStream(parameters), pieces)
     },
     async decompress(packed, maxBytes) {
-      if (!isWholeZstd(packed)) {
-        throw new LmqError('LMQ_CODEC_FAILED', { codec: 'zstd', reason: 'cut off' })
-      }
+      checkWhole(packed)
       const pieces = zstdPieces(packed, BLOCKS_PER_PIECE)
-      return through(new zstd.DecompressStream(), pieces, maxBytes)
+      return through('zstd', new zstd.DecompressStream(), pieces, maxBytes)
     },
   }
 }
@@ -169,9 +179,27 @@ const PIECE_BYTES = TURN_BYTES
 const BLOCKS_PER_PIECE = PIECE_BYTES / (128 * 1024)
 
 const pace = new CodecPace()
+/** One processor and one thread are left to others. */
+const threads = new CodecThreads(Math.max(1, Math.min(availableParallelism() - 1, 3)))
 
-/** Sends pieces through a stream that works where it is called: one piece a turn, nothing beyond the bound. */
-function through(stream: Transform, pieces: readonly Buffer[], maxBytes: number): Promise<Buffer> {
+/** Small batches do not wait for one another's turn in the event loop. */
+const inThread = <Outcome>(expectedBytes: number, work: () => Promise<Outcome>) =>
+  expectedBytes <= SMALL_BYTES ? work() : threads.run(work)
+const SMALL_BYTES = 64 * 1024
+
+/** Of what zlib gives at a time: large ones for large outputs, which cost the event loop a callback each. */
+const chunkBytesFor = (expectedBytes: number) =>
+  Math.min(TURN_BYTES, Math.max(LEAST_CHUNK_BYTES, expectedBytes))
+const LEAST_CHUNK_BYTES = 16 * 1024
+const USUAL_INFLATION = 4
+
+/** Sends pieces through a stream, one a turn, and collects what comes out: nothing beyond the bound. */
+function through(
+  codec: string,
+  stream: Transform,
+  pieces: Iterable<Buffer>,
+  maxBytes = Number.POSITIVE_INFINITY,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = []
     let total = 0
@@ -179,9 +207,9 @@ function through(stream: Transform, pieces: readonly Buffer[], maxBytes: number)
       pace.spend(part.length)
       total += part.length
       if (total <= maxBytes) parts.push(part)
-      else stream.destroy(tooLarge('zstd', maxBytes))
+      else stream.destroy(tooLarge(codec, maxBytes))
     })
-    stream.on('end', () => resolve(Buffer.concat(parts, total)))
+    stream.on('end', () => resolve(joined(parts, total, pace)))
     stream.on('error', reject)
     const feed = async (): Promise<void> => {
       for (const piece of pieces) {
@@ -196,19 +224,6 @@ function through(stream: Transform, pieces: readonly Buffer[], maxBytes: number)
     }
     void feed()
   })
-}
-
-async function boundedByNode(
-  codec: string,
-  maxBytes: number,
-  opened: Promise<Buffer>,
-): Promise<Buffer> {
-  try {
-    return await opened
-  } catch (error) {
-    const isBound = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
-    throw isBound ? tooLarge(codec, maxBytes) : error
-  }
 }
 
 function tooLarge(codec: string, maxBytes: number): LmqError {

@@ -1,5 +1,5 @@
 import { LmqError } from '../base/errors.ts'
-import { type CodecPace, TURN_BYTES } from './codec-pace.ts'
+import { type CodecPace, joined, TURN_BYTES } from './codec-pace.ts'
 
 /**
  * Snappy in Kafka comes in two shapes: one raw block (librdkafka, franz-go), or the xerial stream of Java: a header,
@@ -23,6 +23,7 @@ export async function compressXerial(
   pace: CodecPace,
 ): Promise<Buffer> {
   const parts: Buffer[] = [xerialHeader]
+  let total = xerialHeader.length
   for (let at = 0; at < plain.length; at += chunkBytes) {
     const turn = pace.turn()
     if (turn) await turn
@@ -31,8 +32,9 @@ export async function compressXerial(
     const length = Buffer.allocUnsafe(4)
     length.writeInt32BE(block.length)
     parts.push(length, block)
+    total += length.length + block.length
   }
-  return Buffer.concat(parts)
+  return joined(parts, total, pace)
 }
 
 /** Reads either shape. The size that a block declares is checked before the block is opened. */
@@ -42,37 +44,76 @@ export async function decompressSnappy(
   maxBytes: number,
   pace: CodecPace,
 ): Promise<Buffer> {
-  const open = async (block: Buffer, sizeBytes: number): Promise<Buffer> => {
-    if (sizeBytes > TURN_BYTES) return snappy.uncompress(block)
-    const turn = pace.turn()
-    if (turn) await turn
-    pace.spend(sizeBytes)
-    return snappy.uncompressSync(block)
-  }
-  if (packed.length < 16 || !packed.subarray(0, 8).equals(xerialMagic)) {
-    const sizeBytes = declaredSize(packed)
-    checkSize(sizeBytes, maxBytes)
-    return open(packed, sizeBytes)
-  }
   const parts: Buffer[] = []
   let total = 0
+  for (const block of snappyBlocks(packed)) {
+    const sizeBytes = declaredSize(block)
+    total += sizeBytes
+    checkSize(total, maxBytes)
+    const turn = sizeBytes > TURN_BYTES ? undefined : pace.turn()
+    if (turn) await turn
+    if (sizeBytes > TURN_BYTES) parts.push(await snappy.uncompress(block))
+    else {
+      pace.spend(sizeBytes)
+      parts.push(snappy.uncompressSync(block))
+    }
+  }
+  return joined(parts, total, pace)
+}
+
+/** The raw blocks of either shape. @throws LMQ_CODEC_FAILED at one that is cut off */
+export function* snappyBlocks(packed: Buffer): Generator<Buffer> {
+  if (packed.length < 16 || !packed.subarray(0, 8).equals(xerialMagic)) {
+    yield packed
+    return
+  }
   for (let at = xerialHeader.length; at < packed.length; ) {
     if (packed.length - at < 4) throw damaged('a chunk length is cut off')
     const length = packed.readInt32BE(at)
     at += 4
     if (length < 0 || length > packed.length - at) throw damaged('a chunk is cut off')
-    const block = packed.subarray(at, at + length)
-    const sizeBytes = declaredSize(block)
-    total += sizeBytes
-    checkSize(total, maxBytes)
-    parts.push(await open(block, sizeBytes))
+    yield packed.subarray(at, at + length)
     at += length
   }
-  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
+}
+
+/** Enough to tell what was never snappy; to walk them all would cost as much as to open the block. */
+const ELEMENTS_LOOKED_AT = 64
+
+/** Checks size and first elements (literals and copies) of a raw block. @throws LMQ_CODEC_FAILED */
+export function checkElements(block: Buffer): void {
+  const declared = declaredSize(block)
+  let at = 1 + block.findIndex((byte) => byte < 0x80)
+  let opened = 0
+  for (let index = 0; index < ELEMENTS_LOOKED_AT && at < block.length; index++) {
+    const tag = block[at++] as number
+    const kind = tag & 3
+    let length = (tag >> 2) + 1
+    if (kind === 0) {
+      if (length > 60) {
+        const bytes = length - 60
+        if (bytes > block.length - at) throw damaged('a literal is cut off')
+        length = block.readUIntLE(at, bytes) + 1
+        at += bytes
+      }
+      at += length
+    } else {
+      const bytes = kind === 3 ? 4 : kind
+      if (bytes > block.length - at) throw damaged('a copy is cut off')
+      const low = block.readUIntLE(at, bytes)
+      if (kind === 1) length = ((tag >> 2) & 7) + 4
+      const distance = kind === 1 ? ((tag >> 5) << 8) | low : low
+      if (distance === 0 || distance > opened) throw damaged('a copy of what is not there')
+      at += bytes
+    }
+    opened += length
+    if (at > block.length || opened > declared) throw damaged('more than the declared size')
+  }
+  if (at >= block.length && opened !== declared) throw damaged('less than the declared size')
 }
 
 /** The unsigned varint at a raw block's start. */
-function declaredSize(block: Buffer): number {
+export function declaredSize(block: Buffer): number {
   let size = 0
   for (let index = 0; index < 5; index++) {
     const byte = block[index]

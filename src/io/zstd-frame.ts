@@ -3,18 +3,26 @@ const MAGIC = 0xfd2fb528
 const SKIPPABLE_MAGIC = 0x184d2a50
 const RLE_BLOCK = 1
 const RESERVED_BLOCK = 3
+const CHECKSUM_BYTES = 4
 
 /**
  * True when `packed` is one or more frames and ends with the last of them. Node 22's zstd opens a frame that was cut off
  * without an error and gives what it has.
  */
-export function isWholeZstd(packed: Buffer): boolean {
-  let at = 0
-  while (at < packed.length) {
-    at = frameEnd(packed, at)
-    if (at < 0 || at > packed.length) return false
+export const isWholeZstd = (packed: Buffer): boolean => countZstdBlocks(packed) >= 0
+
+/** Blocks of all frames, each of which opens to 128 KiB at most; -1 when the last frame is cut off, or none is there. */
+export function countZstdBlocks(packed: Buffer): number {
+  if (packed.length === 0) return -1
+  let blocks = 0
+  const count = () => {
+    blocks++
   }
-  return packed.length > 0
+  for (let at = 0; at < packed.length; ) {
+    at = frameEnd(packed, at, count)
+    if (at < 0 || at > packed.length) return -1
+  }
+  return blocks
 }
 
 /**
@@ -23,47 +31,67 @@ export function isWholeZstd(packed: Buffer): boolean {
  *
  * @param packed for which `isWholeZstd` holds
  */
-export function zstdPieces(packed: Buffer, blocksPerPiece: number): Buffer[] {
-  const pieces: Buffer[] = []
+export function* zstdPieces(packed: Buffer, blocksPerPiece: number): Generator<Buffer> {
   let start = 0
   let blocks = 0
-  const cut = (end: number): void => {
-    if (++blocks % blocksPerPiece !== 0) return
-    pieces.push(packed.subarray(start, end))
-    start = end
+  for (let at = 0; at < packed.length; ) {
+    if (isSkippable(packed, at)) {
+      at = frameEnd(packed, at)
+      continue
+    }
+    const hasChecksum = checksumFollows(packed, at)
+    at = firstBlock(packed, at)
+    for (let isLast = false; !isLast; ) {
+      const block = packed.readUIntLE(at, 3)
+      isLast = (block & 1) === 1
+      at = blockEnd(at, block)
+      if (++blocks % blocksPerPiece !== 0) continue
+      yield packed.subarray(start, at)
+      start = at
+    }
+    if (hasChecksum) at += CHECKSUM_BYTES
   }
-  for (let at = 0; at < packed.length; ) at = frameEnd(packed, at, cut)
-  if (start < packed.length) pieces.push(packed.subarray(start))
-  return pieces
+  if (start < packed.length) yield packed.subarray(start)
 }
 
 /** @returns the position behind the frame that begins at `start`; -1 when it is cut off or none */
-function frameEnd(packed: Buffer, start: number, onBlock?: (end: number) => void): number {
-  if (packed.length - start < 6) return -1
-  const magic = packed.readUInt32LE(start)
-  if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
+function frameEnd(packed: Buffer, start: number, onBlock?: () => void): number {
+  if (isSkippable(packed, start)) {
     return packed.length - start < 8 ? -1 : start + 8 + packed.readUInt32LE(start + 4)
   }
-  if (magic !== MAGIC) return -1
-  const descriptor = packed[start + 4] as number
-  let at = start + 5 + headerRest(descriptor)
+  if (packed.length - start < 6 || packed.readUInt32LE(start) !== MAGIC) return -1
+  let at = firstBlock(packed, start)
   for (;;) {
     if (packed.length - at < 3) return -1
     const block = packed.readUIntLE(at, 3)
-    const type = (block >> 1) & 3
-    if (type === RESERVED_BLOCK) return -1
-    at += 3 + (type === RLE_BLOCK ? 1 : block >> 3)
-    onBlock?.(at)
+    if (typeOf(block) === RESERVED_BLOCK) return -1
+    at = blockEnd(at, block)
+    onBlock?.()
     if ((block & 1) === 1) break
   }
-  const hasChecksum = (descriptor & 4) !== 0
-  return at + (hasChecksum ? 4 : 0)
+  return at + (checksumFollows(packed, start) ? CHECKSUM_BYTES : 0)
 }
 
-/** Bytes of the frame header behind its descriptor: window, dictionary id, content size. */
-function headerRest(descriptor: number): number {
+function isSkippable(packed: Buffer, start: number): boolean {
+  return (
+    packed.length - start >= 6 &&
+    (packed.readUInt32LE(start) & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC
+  )
+}
+
+const typeOf = (block: number) => (block >> 1) & 3
+
+/** @param block the three bytes at `at`: last or not, type, size */
+const blockEnd = (at: number, block: number) =>
+  at + 3 + (typeOf(block) === RLE_BLOCK ? 1 : block >> 3)
+
+const checksumFollows = (packed: Buffer, start: number) => ((packed[start + 4] as number) & 4) !== 0
+
+/** Behind the frame header: descriptor, window, dictionary id, content size. */
+function firstBlock(packed: Buffer, start: number): number {
+  const descriptor = packed[start + 4] as number
   const isSingleSegment = (descriptor & 0x20) !== 0
   const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number
   const contentBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] as number
-  return (isSingleSegment ? 0 : 1) + dictionaryBytes + contentBytes
+  return start + 5 + (isSingleSegment ? 0 : 1) + dictionaryBytes + contentBytes
 }

@@ -1,5 +1,6 @@
 import { LmqError } from '../base/errors.ts'
-import { Codec, type Timers } from '../io/io.ts'
+import { Codec, type CodecId, type Timers } from '../io/io.ts'
+import { packedBound } from '../io/packed-bound.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
 import { newRecordPlace, nextRecord } from '../protocol/record.ts'
 import {
@@ -153,8 +154,8 @@ export function checkHeader(
  * Checks the opened records against count, keys and time bounds, and brings the header's time fields to what the topic
  * wants (Kafka's LogValidator). The batch's checksum is computed anew only when the header changed.
  *
- * @param block the opened records, `block[start, end)`; undefined when the batch stays compressed: its header is
- *   believed then
+ * @param block the opened records, `block[start, end)`; undefined when the batch stays compressed (see `checkOutline`): the
+ *   times in its header are believed then
  */
 export function checkRecords(
   batch: Buffer,
@@ -171,6 +172,25 @@ export function checkRecords(
     }
   }
   return judge(batch, block, recordCheck, config, nowMs, crc32c)
+}
+
+/** Length, attributes, two deltas, two lengths and the number of headers: one byte each. */
+const LEAST_RECORD_BYTES = 7
+
+/** A compressed batch that stays closed: it is what its codec says, and can hold the records that its header counts. */
+export function checkOutline(batch: Buffer): Refusal | undefined {
+  const codec = codecOf(attributesOf(batch, 0)) as CodecId
+  const count = recordCountOf(batch, 0)
+  try {
+    const bound = packedBound(codec, batch.subarray(BATCH_HEADER_BYTES))
+    if (count * LEAST_RECORD_BYTES <= bound) return undefined
+    return refusal(
+      ErrorCode.INVALID_RECORD,
+      `Inconsistent count of records: ${count} declared, which do not fit into ${bound} bytes`,
+    )
+  } catch (error) {
+    return malformed(error)
+  }
 }
 
 /** As `checkRecords`, for a block of any size: others have their turns in between. */

@@ -12,7 +12,7 @@ import {
   NO_PRODUCER_ID,
   producerIdOf,
 } from '../protocol/record-batch.ts'
-import { checkFrame, checkHeader, checkRecords, refusal } from './batch-check.ts'
+import { checkFrame, checkHeader, checkOutline, checkRecords, refusal } from './batch-check.ts'
 import { openingBytesOf, recode } from './batch-recode.ts'
 import type { LogCore } from './log-core.ts'
 import {
@@ -91,17 +91,27 @@ export class LogAppender {
     if (refusedFor) return refused(refusedFor)
     const codec = codecOf(attributesOf(records, 0))
     const mustRecode = config.codec !== undefined && config.codec !== codec
-    // The header of a compressed batch tells its newest time, neither its oldest one nor its keys.
-    const isLookedInto = config.isCompacted || config.timestampBeforeMaxMs < NO_BOUND_MS
-    if (mustRecode || (codec !== Codec.none && isLookedInto)) {
+    if (mustRecode || (codec !== Codec.none && this.#isLookedInto())) {
       return this.#appendOpened(records, options)
     }
     const block =
       codec === Codec.none
         ? { buffer: records, start: BATCH_HEADER_BYTES, end: records.length }
         : undefined
-    const bad = checkRecords(records, block, config, options.nowMs, crc32c)
+    const bad =
+      (block ? undefined : checkOutline(records)) ??
+      checkRecords(records, block, config, options.nowMs, crc32c)
     return bad ? refused(bad) : this.#commit(records, options)
+  }
+
+  /** The header of a compressed batch tells its newest time, neither its oldest one nor its keys. */
+  #isLookedInto(): boolean {
+    const { config, shared } = this.#core
+    return (
+      config.isCompacted ||
+      config.timestampBeforeMaxMs < NO_BOUND_MS ||
+      shared.settings['lmq.produce.validation'] === 'records'
+    )
   }
 
   async #appendOpened(records: Buffer, options: AppendOptions): Promise<AppendResult> {

@@ -21,6 +21,7 @@ export type LogSettings = {
   readonly 'log.cleaner.io.buffer.load.factor': number
   readonly 'log.cleaner.io.max.bytes.per.second': number
   readonly 'replica.alter.log.dirs.io.max.bytes.per.second'?: number
+  readonly 'lmq.produce.validation'?: 'outline' | 'records'
 }
 
 /** What all logs of a broker share. */

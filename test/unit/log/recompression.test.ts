@@ -16,11 +16,13 @@ import {
   batchSizeOf,
   codecOf,
   recordCountOf,
+  setCrc,
 } from '../../../src/protocol/record-batch.ts'
 import {
   append,
   batchOf,
   follow,
+  logSettings,
   nodeIo,
   openLogDirs,
   record,
@@ -103,4 +105,53 @@ t.test('damaged and oversized blocks are refused', async (t) => {
   const bomb = await packed(io, Codec.gzip, [record('k', '0'.repeat(70_000_000))])
   t.equal((await append(log, bomb)).errorCode, ErrorCode.INVALID_RECORD)
   t.equal((await append(log, batchOf(io, [record('k', 'v')]))).baseOffset, 4)
+})
+
+t.test(
+  'what is passed through closed has the outline of its codec, and room for its records',
+  async (t) => {
+    const io = nodeIo(t)
+    const dirs = await openLogDirs(io, [temporaryFolder(t)])
+    t.teardown(() => dirs.close())
+    const log = follow(dirs.create('plain', 0, topicId, topicConfig({})))
+    const records = [record('k', 'value'.repeat(100)), record(null, 'x')]
+    for (const codec of [Codec.gzip, Codec.snappy, Codec.lz4, Codec.zstd]) {
+      const fine = await packed(io, codec, records)
+      const counting = (count: number) => {
+        const batch = Buffer.from(fine)
+        batch.writeInt32BE(count - 1, 23)
+        batch.writeInt32BE(count, 57)
+        setCrc(batch, 0, io.crc32c(batch, 21, batch.length))
+        return batch
+      }
+      const nonsense = Buffer.from('this is not compressed at all')
+      for (const bad of [
+        wrapBlock(nonsense, codec, records, {}, io.crc32c),
+        counting(10_000_000),
+      ]) {
+        const { errorCode, errorMessage } = await append(log, bad)
+        t.equal(errorCode, ErrorCode.INVALID_RECORD, `codec ${codec}: ${errorMessage}`)
+      }
+      const endBefore = log.logEndOffset
+      t.equal((await append(log, fine)).baseOffset, endBefore, 'and what is right is taken')
+    }
+  },
+)
+
+t.test('lmq.produce.validation=records looks at every record of a compressed batch', async (t) => {
+  const io = nodeIo(t)
+  const settings = { ...logSettings, 'lmq.produce.validation': 'records' as const }
+  const dirs = await openLogDirs(io, [temporaryFolder(t)], { settings })
+  t.teardown(() => dirs.close())
+  const log = follow(dirs.create('plain', 0, topicId, topicConfig({})))
+  for (const codec of [Codec.gzip, Codec.snappy, Codec.lz4, Codec.zstd]) {
+    const records = [record('k', 'value'), record(null, 'x')]
+    const fine = await packed(io, codec, records)
+    const oneMore = Buffer.from(fine)
+    oneMore.writeInt32BE(2, 23)
+    oneMore.writeInt32BE(3, 57)
+    setCrc(oneMore, 0, io.crc32c(oneMore, 21, oneMore.length))
+    t.equal((await append(log, oneMore)).errorCode, ErrorCode.INVALID_RECORD, `codec ${codec}`)
+    t.equal((await append(log, fine)).errorCode, ErrorCode.NONE)
+  }
 })

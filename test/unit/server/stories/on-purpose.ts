@@ -21,11 +21,6 @@ export const onPurpose: readonly { story: RegExp; line: RegExp; why: string }[] 
     why: 'INVALID_RECORD where Kafka says UNKNOWN_SERVER_ERROR',
   },
   {
-    story: /^batches that are judged otherwise$/,
-    line: /, not really v\d+: .*"errorCode":0/,
-    why: 'compressed batches are opened only where the topic needs it',
-  },
-  {
     story: /^limits of bytes$/,
     line: /^Fetch v12/,
     why: 'batches are sent whole; a negative limit counts as 0 where Kafka says UNKNOWN_SERVER_ERROR',
