@@ -17,6 +17,7 @@ import { FailureReport } from '../cluster/failure-report.ts'
 import type { Membership, MetadataStore } from '../cluster/metadata-store.ts'
 import type { MetadataTail } from '../cluster/metadata-tail.ts'
 import type { Partitions } from '../cluster/partitions.ts'
+import { PeerLines } from '../cluster/peer-lines.ts'
 import { Peers } from '../cluster/peers.ts'
 import { Replication } from '../cluster/replication.ts'
 import { Succession } from '../cluster/succession.ts'
@@ -85,6 +86,7 @@ export class ClusterMembership implements ClusterPort {
   readonly #balance: Balance
   readonly #succession: Succession
   #lifecycle: BrokerLifecycle | undefined
+  #lines: PeerLines | undefined
   #replication: Replication | undefined
   #failures: FailureReport | undefined
   #handover: Handover | undefined
@@ -115,7 +117,10 @@ export class ClusterMembership implements ClusterPort {
       image,
       dial: (broken, timeoutMs) => peers.dial(broken, timeoutMs),
     })
-    tail.onDelta(() => this.departures.noteImage())
+    tail.onDelta(() => {
+      this.departures.noteImage()
+      this.#lines?.noteImage()
+    })
     this.channel = new ControllerChannel({
       io,
       brokerId,
@@ -194,7 +199,7 @@ export class ClusterMembership implements ClusterPort {
    * @throws LMQ_BROKER_REFUSED
    */
   async enter(registration: Omit<BrokerRegistration, 'unfenced'>): Promise<void> {
-    const { io, tail, clusterId, config, logger, onFatal } = this.#options
+    const { io, tail, brokerId, clusterId, config, logger, onFatal } = this.#options
     const { channel } = this
     this.#checkOpen()
     this.#registration = registration
@@ -209,6 +214,13 @@ export class ClusterMembership implements ClusterPort {
       onSuperseded: onFatal,
     })
     await this.#lifecycle.register()
+    this.#lines = new PeerLines({
+      io,
+      brokerId,
+      image: tail.image,
+      connect: (id) => this.peers.connection(id, 'line'),
+    })
+    this.#lines.noteImage()
     this.announce(undefined)
     this.#succession.start()
     this.wakefulness.start()
@@ -298,6 +310,7 @@ export class ClusterMembership implements ClusterPort {
   async close(): Promise<void> {
     this.#closed = true
     this.departures.close()
+    this.#lines?.close()
     this.#lifecycle?.close()
     this.#failures?.close()
     this.#replication?.close()
