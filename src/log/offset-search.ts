@@ -86,6 +86,9 @@ async function firstMatch(
           position += at
           at = 0
         }
+        if (!segment.isSound(window, at, position + at, sizeBytes)) {
+          throw damaged(segment, position + at, 'checksum does not match')
+        }
         const found = await matchIn(log, window.subarray(at, at + sizeBytes), timestamp)
         if (found) return found
       }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Disk, Timers } from '../io/io.ts'
-import { lastOffsetOf, maxTimestampOf } from '../protocol/record-batch.ts'
+import { CRC_START, crcOf, lastOffsetOf, maxTimestampOf } from '../protocol/record-batch.ts'
 import { type ScanEnd, scanBatches } from './batch-scan.ts'
 import { type FileHandles, PooledFile } from './file-handles.ts'
 import type { IndexCache } from './index-cache.ts'
@@ -35,6 +35,10 @@ export class Segment {
   /** Bytes of all batches appended, also those that are not written yet. */
   #sizeBytes: number | undefined
   #writtenBytes = 0
+  /** What stood in the file when it was found: nobody has checked it since somebody else wrote it. */
+  #inheritedBytes = 0
+  /** Of these, the first ones that readers have found to be sound. */
+  #checkedBytes = 0
   readonly createdMs: number
   /** Largest timestamp of its first batch: what segment.ms counts from; undefined: not known yet. */
   #rollingTimestamp: number | undefined
@@ -59,6 +63,7 @@ export class Segment {
   create(): void {
     this.file.create()
     this.#sizeBytes = 0
+    this.#inheritedBytes = 0
     this.writtenBytes = 0
     this.#newest = { timestamp: -1, offset: -1 }
     this.offsetIndex.reset()
@@ -70,6 +75,7 @@ export class Segment {
     if (this.#sizeBytes === undefined) {
       this.#sizeBytes = this.#shared.disk.statSync(this.file.path)?.sizeBytes ?? 0
       this.#writtenBytes = this.#sizeBytes
+      this.#inheritedBytes = this.#sizeBytes
     }
     return this.#sizeBytes
   }
@@ -232,6 +238,20 @@ export class Segment {
     return end
   }
 
+  /**
+   * Whether the whole batch at `buffer[at]`, which stands at `position`, has its checksum. One that this process wrote, or
+   * that a reader has checked before, is believed.
+   */
+  isSound(buffer: Buffer, at: number, position: number, sizeBytes: number): boolean {
+    if (position >= this.#inheritedBytes || position < this.#checkedBytes) return true
+    return crcOf(buffer, at) === this.#shared.crc32c(buffer, at + CRC_START, at + sizeBytes)
+  }
+
+  /** All batches from `position` up to `end` were found to be sound. */
+  noteSound(position: number, end: number): void {
+    if (position <= this.#checkedBytes && end > this.#checkedBytes) this.#checkedBytes = end
+  }
+
   /** All batches that are written, without checking them. @param visit false: stop */
   *visit(
     visit: (buffer: Buffer, at: number, lastOffset: number, sizeBytes: number) => boolean,
@@ -297,6 +317,8 @@ export class Segment {
     this.transactionIndex.truncateTo(offset)
     this.#sizeBytes = position
     this.writtenBytes = position
+    this.#inheritedBytes = Math.min(this.#inheritedBytes, position)
+    this.#checkedBytes = Math.min(this.#checkedBytes, position)
     // The time index may lag behind: what is known and stays is not asked of it.
     if (this.#newest && this.#newest.offset >= offset) this.#newest = undefined
     this.#bytesSinceIndexEntry = 0

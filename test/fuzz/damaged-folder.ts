@@ -181,6 +181,9 @@ async function contentOf(world: SimWorld, log: PartitionLog) {
 }
 
 /** As a client reads: it looks at each batch's checksum and stops at one that is wrong, or at an error. */
+/** The log gave a batch without an error that its reader finds damaged. */
+const SERVED_DAMAGE = -1
+
 async function read(world: SimWorld, log: PartitionLog) {
   const records: StoredRecord[] = []
   let offset = log.logStartOffset
@@ -196,7 +199,7 @@ async function read(world: SimWorld, log: PartitionLog) {
       for (let at = 0; at < part.length; at += batchSizeOf(part, at)) {
         const batch = part.subarray(at, at + batchSizeOf(part, at))
         if (crcOf(batch, 0) !== world.io.crc32c(batch, CRC_START, batch.length)) {
-          return { records, stoppedAt: baseOffsetOf(batch, 0), errorCode: -1 }
+          return { records, stoppedAt: baseOffsetOf(batch, 0), errorCode: SERVED_DAMAGE }
         }
         if (isControl(attributesOf(batch, 0))) continue
         records.push(...recordsIn([batch]).filter((one) => one.offset >= from))
@@ -306,7 +309,8 @@ async function checkHit(
   content: Content,
   batchOffset: number,
 ): Promise<string | undefined> {
-  const { records, errorCode } = await read(world, log)
+  const { records, errorCode, stoppedAt } = await read(world, log)
+  if (errorCode === SERVED_DAMAGE) return `serves a damaged batch at ${stoppedAt}`
   const known = new Set(content.records.map((one) => JSON.stringify(one)))
   const stranger = records.find((one) => !known.has(JSON.stringify(one)))
   if (stranger) return `serves ${JSON.stringify(stranger)}`
