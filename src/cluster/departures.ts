@@ -4,7 +4,7 @@
  * sends it into its next pause (a second in librdkafka). So that answer waits for the election, but not for long.
  */
 import type { Io, Timer } from '../io/io.ts'
-import type { MetadataImage } from './metadata-image.ts'
+import type { BrokerImage, MetadataImage } from './metadata-image.ts'
 import type { DialOutcome } from './peers.ts'
 
 export type DeparturesOptions = {
@@ -16,6 +16,12 @@ export type DeparturesOptions = {
 /** A controller that died with the broker has been replaced by then; a client that waited longer would rather be told. */
 export const HOLD_MS = 1_000
 const DIAL_TIMEOUT_MS = 250
+/**
+ * How long clients still find a broker in Metadata's list that takes part no more. librdkafka forgets a broker that is not
+ * listed, and with it, for a second, the new leaders of partitions that the same answer names: it must have seen these
+ * first. (Kafka lists a dead broker for the nine seconds of its session.)
+ */
+export const LISTED_MS = 3_000
 
 type Departure = { readonly brokerEpoch: number; readonly timer: Timer }
 
@@ -23,6 +29,11 @@ export class Departures {
   readonly #options: DeparturesOptions
   readonly #pending = new Map<number, Departure>()
   #waiters: (() => void)[] = []
+  #live: ReadonlyMap<number, BrokerImage> = new Map()
+  /** Fenced a moment ago. */
+  readonly #gone = new Map<number, { readonly broker: BrokerImage; readonly timer: Timer }>()
+  /** Counts the changes of `lately`. */
+  version = 0
 
   constructor(options: DeparturesOptions) {
     this.#options = options
@@ -42,10 +53,16 @@ export class Departures {
     })
   }
 
+  /** Brokers that took part a moment ago and are known still. */
+  *lately(): Iterable<BrokerImage> {
+    for (const { broker } of this.#gone.values()) yield broker
+  }
+
   /** The metadata changed. */
   noteImage(): void {
-    if (this.#pending.size === 0) return
     const { brokers } = this.#options.image
+    this.#noteGone(brokers)
+    if (this.#pending.size === 0) return
     for (const [brokerId, { brokerEpoch }] of [...this.#pending]) {
       const known = brokers.get(brokerId)
       if (!known || known.fenced || known.brokerEpoch !== brokerEpoch) {
@@ -64,8 +81,30 @@ export class Departures {
     await new Promise<void>((resolve) => this.#waiters.push(resolve))
   }
 
+  #noteGone(brokers: MetadataImage['brokers']): void {
+    const live = new Map<number, BrokerImage>()
+    for (const broker of brokers.values()) if (!broker.fenced) live.set(broker.brokerId, broker)
+    for (const [brokerId, broker] of this.#live) {
+      if (live.has(brokerId) || !brokers.has(brokerId)) continue
+      this.#gone.get(brokerId)?.timer.cancel()
+      const timer = this.#options.io.timers.schedule(LISTED_MS, () => this.#forget(brokerId))
+      this.#gone.set(brokerId, { broker, timer })
+      this.version++
+    }
+    for (const brokerId of [...this.#gone.keys()]) {
+      if (live.has(brokerId) || !brokers.has(brokerId)) this.#forget(brokerId)
+    }
+    this.#live = live
+  }
+
+  #forget(brokerId: number): void {
+    this.#gone.get(brokerId)?.timer.cancel()
+    if (this.#gone.delete(brokerId)) this.version++
+  }
+
   /** Nobody waits any longer. */
   close(): void {
+    for (const brokerId of [...this.#gone.keys()]) this.#forget(brokerId)
     for (const [brokerId, { brokerEpoch }] of [...this.#pending]) {
       this.#settle(brokerId, brokerEpoch)
     }

@@ -28,6 +28,11 @@ export type PeersOptions = {
 const CONNECT_TIMEOUT_MS = 1_500
 const REQUEST_TIMEOUT_MS = 30_000
 
+/** A connection that was taken and broken without a word: soon the port refuses, or somebody answers. */
+const REDIAL_MS = 5
+/** ApiVersions v0, which every broker answers to anybody: size, key 18, version, correlation id, no client id. */
+const knockFrame = Buffer.from('0000000a0012000000000000ffff', 'hex')
+
 /** What a dial says of a broker's process. */
 export type DialOutcome = 'answers' | 'refused' | 'silent'
 
@@ -101,18 +106,23 @@ export class Peers {
     return connection
   }
 
-  /** Looks whether a broker's process is there, without a word to it. */
+  /**
+   * Looks whether a broker's process is there. That the system takes a connection says nothing: it does so while a killed
+   * process is being torn down, and for one that hangs. Only an answer counts.
+   */
   async dial(brokerId: number, timeoutMs: number): Promise<DialOutcome> {
     const { io } = this.#options
-    try {
-      const socket = await this.#tryAddresses(brokerId, (address) =>
-        io.net.connect(address, timeoutMs),
-      )
-      socket.onClose(() => {})
-      socket.destroy()
-      return 'answers'
-    } catch (error) {
-      return isRefusal(error) ? 'refused' : 'silent'
+    const endMs = io.monotonic.nowMs() + timeoutMs
+    for (;;) {
+      const leftMs = Math.max(1, endMs - io.monotonic.nowMs())
+      try {
+        const outcome = await this.#tryAddresses(brokerId, (address) => knock(io, address, leftMs))
+        if (outcome !== 'closed') return outcome
+      } catch (error) {
+        return isRefusal(error) ? 'refused' : 'silent'
+      }
+      if (io.monotonic.nowMs() + REDIAL_MS >= endMs) return 'silent'
+      await new Promise<void>((resolve) => io.timers.schedule(REDIAL_MS, resolve))
     }
   }
 
@@ -161,4 +171,24 @@ export class Peers {
       return undefined
     }
   }
+}
+
+/** @throws Node's own error (ECONNREFUSED, ETIMEDOUT ...) */
+async function knock(
+  io: Pick<Io, 'net' | 'timers'>,
+  address: Address,
+  timeoutMs: number,
+): Promise<'answers' | 'silent' | 'closed'> {
+  const socket = await io.net.connect(address, timeoutMs)
+  return new Promise((resolve) => {
+    const timer = io.timers.schedule(timeoutMs, () => end('silent'))
+    const end = (outcome: 'answers' | 'silent' | 'closed') => {
+      timer.cancel()
+      socket.destroy()
+      resolve(outcome)
+    }
+    socket.onData(() => end('answers'))
+    socket.onClose(() => end('closed'))
+    socket.write([knockFrame])
+  })
 }

@@ -71,7 +71,7 @@ export type ClusterPort = {
   /** Whether clients may be answered by what this broker knows. */
   readonly wakefulness: Wakefulness
   /** Brokers that are gone while the metadata still names them as leaders. */
-  readonly departures: Pick<Departures, 'settled'>
+  readonly departures: Pick<Departures, 'settled' | 'lately' | 'version'>
   /** Whether what is for the controller goes to another broker. */
   readonly forwards: boolean
   /**

@@ -59,7 +59,14 @@ async function truth(t: Test, cluster: ClusterProcesses, dead: number | undefine
     const kcat = tool('kcat')
     if (!kcat) return void t.pass('kcat', { skip: whyMissing('kcat') })
     const args = ['-b', cluster.bootstrap, '-L', '-J', '-t', topic]
-    const told = JSON.parse((await runOrThrow(kcat.path, args)).stdout.toString()) as Listing
+    const listed = async () =>
+      JSON.parse((await runOrThrow(kcat.path, args)).stdout.toString()) as Listing
+    // A broker that died a moment ago is listed for some seconds more.
+    const told = await until(
+      'the brokers that are there',
+      listed,
+      ({ brokers }) => brokers.length === live.length,
+    )
     t.same(told.brokers.map(({ id }) => id).sort(), live, 'the brokers that are there')
     t.equal(told.controllerid, await cluster.controller())
     const [found] = told.topics

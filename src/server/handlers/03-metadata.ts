@@ -132,7 +132,8 @@ function answerAll(request: MetadataRequest, context: HandlerContext): EncodedBo
   const { services, apiVersion, connection } = context
   const variant =
     `${apiVersion}/${connection.listenerName}/${controllerIdFor(services, connection.listenerName)}/` +
-    `${request.includeTopicAuthorizedOperations}/${request.includeClusterAuthorizedOperations}`
+    `${request.includeTopicAuthorizedOperations}/${request.includeClusterAuthorizedOperations}/` +
+    `${services.cluster?.departures.version}`
   return services.metadataCache.get(services.image.index, variant, () => {
     const operations = request.includeTopicAuthorizedOperations ? allTopicOperations : NO_OPERATIONS
     const topics = [...services.image.topics.values()].map((topic) =>
@@ -148,8 +149,9 @@ function around(
   topics: TopicAnswer[],
 ): MetadataResponse {
   const brokers = []
-  for (const { brokerId, rack } of services.image.liveBrokers()) {
-    const endpoint = services.image.endpoint(brokerId, connection.listenerName)
+  const lately = services.cluster?.departures.lately() ?? []
+  for (const { brokerId, rack, listeners } of [...services.image.liveBrokers(), ...lately]) {
+    const endpoint = listeners.find(({ name }) => name === connection.listenerName)
     if (endpoint) brokers.push({ nodeId: brokerId, host: endpoint.host, port: endpoint.port, rack })
   }
   return {

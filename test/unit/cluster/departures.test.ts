@@ -1,12 +1,13 @@
 // Goal: nobody is sent to a broker that has just died, and nobody waits long for one that lives or that nobody replaces.
 // Method: brokers whose ports answer as the test says, on a clock that the test moves.
 import t from 'tap'
-import { Departures, HOLD_MS } from '../../../src/cluster/departures.ts'
+import { Departures, HOLD_MS, LISTED_MS } from '../../../src/cluster/departures.ts'
 import type { MetadataImage } from '../../../src/cluster/metadata-image.ts'
 import type { DialOutcome } from '../../../src/cluster/peers.ts'
 
 function scene(outcome: DialOutcome) {
   const timers = new Set<() => void>()
+  const listings = new Set<() => void>()
   const brokers = new Map([[2, { brokerId: 2, brokerEpoch: 7, fenced: false }]])
   const dials: number[] = []
   const departures = new Departures({
@@ -17,9 +18,10 @@ function scene(outcome: DialOutcome) {
             setImmediate(task)
             return { cancel: () => {} }
           }
-          t.equal(delayMs, HOLD_MS)
-          timers.add(task)
-          return { cancel: () => timers.delete(task) }
+          const row = delayMs === LISTED_MS ? listings : timers
+          if (row === timers) t.equal(delayMs, HOLD_MS)
+          row.add(task)
+          return { cancel: () => row.delete(task) }
         },
         endOfTurn: () => {},
       } as never,
@@ -30,7 +32,7 @@ function scene(outcome: DialOutcome) {
       return outcome
     },
   })
-  return { departures, brokers, dials, timers }
+  return { departures, brokers, dials, timers, listings }
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
@@ -108,4 +110,47 @@ t.test('nobody waits for one that is fenced or unknown, or when the broker close
   const waiting = departures.settled()
   departures.close()
   t.ok(await isOver(waiting))
+})
+
+t.test('who took part a moment ago is listed for a while', async (t) => {
+  const { departures, brokers, listings } = scene('refused')
+  const listed = () => [...departures.lately()].map(({ brokerId }) => brokerId)
+  const fire = () => {
+    for (const task of [...listings]) {
+      listings.delete(task)
+      task()
+    }
+  }
+  departures.noteImage()
+  t.same(listed(), [], 'it takes part')
+  brokers.set(2, { brokerId: 2, brokerEpoch: 7, fenced: true })
+  const before = departures.version
+  departures.noteImage()
+  departures.noteImage()
+  t.same(listed(), [2])
+  t.equal(departures.version, before + 1)
+  fire()
+  t.same(listed(), [], 'and then no longer')
+  t.equal(departures.version, before + 2)
+
+  brokers.set(2, { brokerId: 2, brokerEpoch: 8, fenced: false })
+  departures.noteImage()
+  brokers.set(2, { brokerId: 2, brokerEpoch: 8, fenced: true })
+  departures.noteImage()
+  t.same(listed(), [2])
+  brokers.set(2, { brokerId: 2, brokerEpoch: 9, fenced: false })
+  departures.noteImage()
+  t.same(listed(), [], 'it is back: nobody is listed twice')
+  t.equal(listings.size, 0)
+
+  brokers.set(2, { brokerId: 2, brokerEpoch: 9, fenced: true })
+  departures.noteImage()
+  brokers.delete(2)
+  departures.noteImage()
+  t.same(listed(), [], 'it was unregistered')
+  brokers.set(2, { brokerId: 2, brokerEpoch: 10, fenced: true })
+  departures.noteImage()
+  t.same(listed(), [], 'one that did not take part was never listed')
+  departures.close()
+  t.equal(listings.size, 0)
 })
