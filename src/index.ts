@@ -101,6 +101,7 @@ async function startWith(
     const around = { io, loaded, dataDirs, logger, onFatal, signal, cluster }
     broker = await Broker.start({ ...around, bootId, hostId })
     await broker.openHttp()
+    void warnOfUnknownHosts(broker, logger)
   } catch (error) {
     await broker?.stop()
     await removeData()
@@ -123,6 +124,17 @@ async function startWith(
       stopped ??= running.stop().then(removeData)
       return stopped
     },
+  }
+}
+
+/** A host name that nobody can resolve stops clients behind their first connection, and they seldom say why. */
+async function warnOfUnknownHosts({ listeners }: Broker, logger: Logger): Promise<void> {
+  for (const { name, host } of listeners) {
+    if (await nodeHost.resolves(host)) continue
+    logger.warn(
+      { listener: name, host },
+      `clients are told to connect to ${host}, a name that this machine cannot resolve: set advertised.listeners to a name or address that they know`,
+    )
   }
 }
 

@@ -121,6 +121,9 @@ function openedEndpoints(config: BrokerConfig): Endpoint[] {
   return opened
 }
 
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+
 function advertisedEndpoints(
   config: BrokerConfig,
   opened: readonly Endpoint[],
@@ -167,6 +170,11 @@ export function planListeners(config: BrokerConfig, hostName: string): Listeners
     if (!told && isWildcard) {
       warnings.push(
         `${text} listens on every address and advertised.listeners says nothing of ${name}: clients are told ${hostName}; set advertised.listeners if they cannot reach that name`,
+      )
+    }
+    if (told && isLoopback(host) && !isLoopback(told.host)) {
+      warnings.push(
+        `clients are told ${told.text}, but ${text} listens on this machine's loopback address only: nobody else can reach it; let listeners name an address of the network, or 0.0.0.0`,
       )
     }
     return {

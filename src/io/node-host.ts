@@ -1,4 +1,6 @@
+import { lookup } from 'node:dns/promises'
 import fs from 'node:fs'
+import { isIP } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { LmqError } from '../base/errors.ts'
@@ -7,6 +9,14 @@ import { LmqError } from '../base/errors.ts'
 export const nodeHost = {
   /** The machine's name, as clients on the same network would resolve it. */
   hostName: (): string => os.hostname(),
+  /** Whether this machine knows an address of that name; addresses are their own. */
+  async resolves(name: string): Promise<boolean> {
+    if (isIP(name) !== 0 || name === 'localhost') return true
+    return lookup(name).then(
+      () => true,
+      () => false,
+    )
+  },
   environment: (): Readonly<Record<string, string | undefined>> => process.env,
   /** Relative paths are taken from the working folder. */
   absolutePath: (text: string): string => path.resolve(text),

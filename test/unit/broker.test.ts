@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { type Logger, silentLogger } from '../../src/base/logger.ts'
 import { VERSION } from '../../src/base/version.ts'
 import { startBroker } from '../../src/index.ts'
 import { crc32c } from '../../src/io/crc32c.ts'
@@ -182,4 +183,26 @@ t.test('a broker of a test takes a free port when nothing says where', async (t)
   t.not(portOf(one), portOf(other))
   const settings = { listeners: `PLAINTEXT://127.0.0.1:${portOf(one)}` }
   await t.rejects(startBroker({ settings, httpPort: -1 }), { code: 'LMQ_PORT_TAKEN' })
+})
+
+t.test('clients that are told a name which nobody knows: one line says so', async (t) => {
+  const warned: { facts: object; message: string }[] = []
+  let note = () => {}
+  const told = new Promise<void>((resolve) => {
+    note = resolve
+  })
+  const logger: Logger = {
+    ...silentLogger,
+    warn: (facts, message) => {
+      warned.push({ facts, message })
+      note()
+    },
+  }
+  const host = 'no-such-host.invalid'
+  const settings = { listeners: 'PLAINTEXT://:0', 'advertised.listeners': `PLAINTEXT://${host}:0` }
+  const broker = await startBroker({ settings, httpPort: -1, logger })
+  t.teardown(() => broker.stop())
+  await told
+  t.match(warned, [{ facts: { host }, message: /cannot resolve: set advertised.listeners/ }])
+  t.equal(warned.length, 1)
 })

@@ -53,6 +53,19 @@ t.test(
   },
 )
 
+t.test('told to clients although only this machine reaches it: a warning', async (t) => {
+  const warningsOf = (listener: string, told: string) =>
+    plan({ listeners: `PLAINTEXT://${listener}`, 'advertised.listeners': `PLAINTEXT://${told}` })
+      .warnings
+  for (const host of ['127.0.0.1', 'localhost', '[::1]']) {
+    const [warning, ...others] = warningsOf(`${host}:9092`, '10.9.8.7:9092')
+    t.match(warning, /clients are told PLAINTEXT:\/\/10.9.8.7:9092, but .* loopback/)
+    t.same(others, [])
+    t.same(warningsOf(`${host}:9092`, 'localhost:9092'), [])
+  }
+  t.same(warningsOf('0.0.0.0:9092', 'localhost:9092'), [], 'right for clients on this machine')
+})
+
 const refused: [string, Record<string, string>, RegExp][] = [
   ['no scheme', { listeners: 'localhost:9092' }, /write NAME:\/\/host:port/],
   ['no port', { listeners: 'PLAINTEXT://localhost' }, /write NAME/],
