@@ -3,7 +3,7 @@
  * connection to each broker that is needed. Retries what the cluster calls passing, until a deadline.
  */
 import { LmqError } from '../base/errors.ts'
-import type { Io } from '../io/io.ts'
+import type { Io, Random } from '../io/io.ts'
 import { metadata } from '../protocol/apis/03-metadata.ts'
 import { findCoordinator } from '../protocol/apis/10-find-coordinator.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
@@ -34,6 +34,8 @@ export type BrokerMetadata = Metadata['brokers'][number]
 /** Which broker a request goes to. */
 export type Target =
   | 'any'
+  /** Not the same one each time. */
+  | 'random'
   | 'controller'
   | { readonly brokerId: number }
   | { readonly group: string }
@@ -83,12 +85,17 @@ export class Client {
     this.#onRetry = options.onRetry ?? (() => {})
   }
 
-  /** Asks about topics; null asks about all of them. The answers' own error codes are left to the caller. */
+  /**
+   * Asks about topics; null asks about all of them. The answers' own error codes are left to the caller.
+   *
+   * @param anew what was told before was wrong: who told it may be cut off from the cluster, and go on telling it
+   */
   async metadata(
     topics: readonly string[] | null,
-    { create = false }: { create?: boolean } = {},
+    { create = false, anew = false }: { create?: boolean; anew?: boolean } = {},
   ): Promise<Metadata> {
-    const answer = await this.request('any', metadata, metadataRequest(topics, create), {
+    const target = anew ? 'random' : 'any'
+    const answer = await this.request(target, metadata, metadataRequest(topics, create), {
       maxVersion: metadataVersion,
     })
     this.learn(answer)
@@ -146,6 +153,7 @@ export class Client {
 
   async connectionTo(target: Target): Promise<Connection> {
     if (target === 'any') return this.#anyConnection()
+    if (target === 'random') return this.#anyConnection(this.io.random)
     if (target === 'controller') return this.#controllerConnection()
     if ('brokerId' in target) return this.#brokerConnection(target.brokerId)
     return this.#brokerConnection(await this.#coordinatorOf(target.group), 'coordinator')
@@ -193,10 +201,12 @@ export class Client {
     return opening
   }
 
-  /** The first of the known brokers and bootstrap addresses that answers. */
-  async #anyConnection(): Promise<Connection> {
+  /** The first of the known brokers and bootstrap addresses that answers, from the first one or from any one on. */
+  async #anyConnection(random?: Random): Promise<Connection> {
+    const known = [...this.options.bootstrap, ...this.#brokers.values()]
+    const start = random?.int(known.length) ?? 0
     let failure: unknown
-    for (const address of [...this.options.bootstrap, ...this.#brokers.values()]) {
+    for (const address of [...known.slice(start), ...known.slice(0, start)]) {
       try {
         return await this.#open(address)
       } catch (error) {

@@ -1,12 +1,20 @@
 import { ErrorCode } from '../protocol/error-code.ts'
+import { ZERO_UUID } from '../protocol/uuid.ts'
 import type { Client, TopicMetadata } from './client.ts'
 import { checkOutcome, OutcomeError } from './outcome-error.ts'
 
-/** What is known of some topics' partitions and leaders. Refreshed when a broker says that it is wrong. */
+export type PartitionMetadata = TopicMetadata['partitions'][number]
+
+/**
+ * What is known of some topics' partitions and leaders. Refreshed when a broker says that it is wrong, from any broker:
+ * whoever told it may go on telling it. It does not go back to an older leader epoch when that one is further behind.
+ */
 export class TopicView {
   readonly #client: Client
   readonly #create: boolean
   readonly #topics = new Map<string, TopicMetadata>()
+  /** Of topics that were forgotten, too. */
+  readonly #newest = new Map<string, TopicMetadata>()
   readonly #asking = new Map<string, Promise<TopicMetadata>>()
 
   /** @param create whether asking for a topic that is not there may create it, if the cluster allows that */
@@ -31,6 +39,11 @@ export class TopicView {
 
   /** @throws {OutcomeError} LEADER_NOT_AVAILABLE, which passes */
   async leaderOf(name: string, partitionIndex: number): Promise<number> {
+    return (await this.partition(name, partitionIndex)).leaderId
+  }
+
+  /** A partition that has a leader. @throws {OutcomeError} LEADER_NOT_AVAILABLE, which passes */
+  async partition(name: string, partitionIndex: number): Promise<PartitionMetadata> {
     const topic = await this.topic(name)
     const partition = topic.partitions.find((each) => each.partitionIndex === partitionIndex)
     if (!partition) {
@@ -43,7 +56,7 @@ export class TopicView {
       this.forget(name)
       throw new OutcomeError(ErrorCode.LEADER_NOT_AVAILABLE, `partition ${name}-${partitionIndex}`)
     }
-    return partition.leaderId
+    return partition
   }
 
   forget(name: string): void {
@@ -60,11 +73,26 @@ export class TopicView {
   }
 
   async #ask(name: string): Promise<TopicMetadata> {
-    const answer = await this.#client.metadata([name], { create: this.#create })
+    const known = this.#newest.get(name)
+    const how = { create: this.#create, anew: known !== undefined }
+    const answer = await this.#client.metadata([name], how)
     const topic = answer.topics.find((each) => each.name === name)
     checkOutcome(topic?.errorCode ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name}`)
     if (!topic) throw new OutcomeError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name}`)
-    this.#topics.set(name, topic)
-    return topic
+    const newest = newestOf(topic, known)
+    this.#topics.set(name, newest)
+    this.#newest.set(name, newest)
+    return newest
   }
+}
+
+/** What was told now, but for partitions of which a newer leader epoch is known. */
+function newestOf(told: TopicMetadata, known: TopicMetadata | undefined): TopicMetadata {
+  if (told.topicId === ZERO_UUID || told.topicId !== known?.topicId) return told
+  const partitions = told.partitions.map((partition) => {
+    const { partitionIndex, leaderEpoch } = partition
+    const before = known.partitions.find((each) => each.partitionIndex === partitionIndex)
+    return before && before.leaderEpoch > leaderEpoch ? before : partition
+  })
+  return { ...told, partitions }
 }
