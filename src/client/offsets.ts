@@ -30,8 +30,8 @@ export async function listOffsets(
   client: Client,
   questions: readonly OffsetQuestion[],
   isolation: 'read_uncommitted' | 'read_committed' = 'read_uncommitted',
+  topics: TopicView = new TopicView(client),
 ): Promise<ListedOffset[]> {
-  const topics = new TopicView(client)
   const found = new Map<string, ListedOffset>()
   const keyOf = (each: { topic: string; partitionIndex: number; timestamp: number }): string =>
     `${each.topic}-${each.partitionIndex}-${each.timestamp}`

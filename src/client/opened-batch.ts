@@ -15,6 +15,7 @@ import {
   isControl,
   isTransactional,
   lastOffsetOf,
+  leaderEpochOf,
   MAGIC,
   magicOf,
   maxTimestampOf,
@@ -41,8 +42,16 @@ const maxOpenedBytes = 256 * 1024 * 1024
 
 type Partition = { readonly topic: string; readonly partitionIndex: number }
 
+export type OpenedBatches = {
+  readonly records: ConsumedRecord[]
+  /** The offset to go on from. */
+  readonly nextOffset: number
+  /** Of the last batch; -1: none was there, or it says none. */
+  readonly leaderEpoch: number
+}
+
 /**
- * The records at and above `fromOffset`, and the offset to go on from. A batch that is cut off at the end is left for
+ * The records at and above `fromOffset`, and where to go on. A batch that is cut off at the end is left for
  * the next fetch.
  *
  * @param aborted of a read_committed fetch; null: nothing is left out
@@ -54,11 +63,12 @@ export async function openBatches(
   bytes: Buffer,
   fromOffset: number,
   aborted: readonly AbortedTransaction[] | null,
-): Promise<{ records: ConsumedRecord[]; nextOffset: number }> {
+): Promise<OpenedBatches> {
   const records: ConsumedRecord[] = []
   const pending = [...(aborted ?? [])].sort((a, b) => a.firstOffset - b.firstOffset)
   const inAborted = new Set<number>()
   let nextOffset = fromOffset
+  let leaderEpoch = -1
   for (let at = 0; at + BATCH_HEADER_BYTES <= bytes.length; ) {
     const size = batchSizeOf(bytes, at)
     if (size < BATCH_HEADER_BYTES) throw damaged(partition, 'batch too short')
@@ -76,9 +86,10 @@ export async function openBatches(
       await openInto(records, io, partition, bytes.subarray(at, at + size), fromOffset)
     }
     nextOffset = Math.max(nextOffset, lastOffset + 1)
+    leaderEpoch = leaderEpochOf(bytes, at)
     at += size
   }
-  return { records, nextOffset }
+  return { records, nextOffset, leaderEpoch }
 }
 
 function damaged({ topic, partitionIndex }: Partition, reason: string) {
