@@ -7,7 +7,7 @@
 // LMQ_LONG=1 tries 20,000 seeds, LMQ_QUICK=1 tens, LMQ_SEED=n only that one, and prints its story (with LMQ_DEBUG=1 also
 // what brokers log at debug).
 import t from 'tap'
-import { type Life, live } from './sim-life.ts'
+import { live, told } from './sim-life.ts'
 
 const ONLY = process.env['LMQ_SEED']
 const SEEDS = process.env['LMQ_LONG'] ? 20_000 : process.env['LMQ_QUICK'] ? 10 : 300
@@ -16,12 +16,6 @@ const ENOUGH_MS = process.env['LMQ_LONG'] ? Number.POSITIVE_INFINITY : 240_000
 const AT_LEAST = 10
 
 t.setTimeout(6 * 3_600_000)
-
-function told({ seed, failure, anomalies, story }: Life): string {
-  const found = anomalies.slice(0, 5).map(({ kind, what }) => `${kind}: ${what}`)
-  const last = story.slice(-40)
-  return [`seed ${seed}: ${failure ?? ''}`, ...found, ...last].join('\n')
-}
 
 t.test('clusters live through what the seed brings', { timeout: 6 * 3_600_000 }, async (t) => {
   const startMs = Date.now()

@@ -188,12 +188,17 @@ export class SimProducer extends Actor {
 export class SimReader extends Actor {
   readonly positions = new Map<number, number>()
   readonly #pauseMs: number
+  readonly #rack: string
   isDone = false
 
-  /** @param pauseMs after each answer */
-  constructor(recorder: Recorder, name: string, pauseMs: number) {
+  /**
+   * @param pauseMs after each answer
+   * @param rack where it is: it reads from the closest replica
+   */
+  constructor(recorder: Recorder, name: string, pauseMs: number, rack = '') {
     super(recorder, name)
     this.#pauseMs = pauseMs
+    this.#rack = rack
   }
 
   /** @param isEnough asked after every round */
@@ -201,7 +206,8 @@ export class SimReader extends Actor {
     const { topic, cluster } = this.recorder
     this.renew()
     while (!isEnough(this)) {
-      const fetcher = new Fetcher(this.client, { maxWaitMs: 300, reset: 'earliest' })
+      const how = { maxWaitMs: 300, reset: 'earliest', rack: this.#rack } as const
+      const fetcher = new Fetcher(this.client, how)
       for (let partition = this.positions.size; partition < topic.partitions; partition++) {
         this.positions.set(partition, 0)
       }
@@ -216,6 +222,7 @@ export class SimReader extends Actor {
             else byPartition.set(partitionIndex, [[offset, String(value)]])
           }
           for (const [partition, list] of byPartition) {
+            cluster.observer.shown(`${topic.name}-${partition}`, list.at(-1)?.[0] ?? -1)
             this.note({
               type: 'ok',
               f: 'poll',
@@ -249,11 +256,13 @@ export class SimReader extends Actor {
 /** Reads its share as a member of a group, and commits as it goes; dies and comes back now and then. */
 export class SimMember extends Actor {
   readonly #group: string
+  readonly #rack: string
   isDone = false
 
-  constructor(recorder: Recorder, name: string, group: string) {
+  constructor(recorder: Recorder, name: string, group: string, rack = '') {
     super(recorder, name)
     this.#group = group
+    this.#rack = rack
   }
 
   async run(): Promise<void> {
@@ -282,7 +291,8 @@ export class SimMember extends Actor {
 
   async #live(member: GroupMember): Promise<void> {
     const { recorder } = this
-    const fetcher = new Fetcher(this.client, { maxWaitMs: 200, reset: 'earliest' })
+    const how = { maxWaitMs: 200, reset: 'earliest', rack: this.#rack } as const
+    const fetcher = new Fetcher(this.client, how)
     while (!recorder.isOver) {
       if (member.mustRejoin) {
         const places = await member.join()

@@ -16,6 +16,8 @@ export type SimClusterOptions = {
   readonly clocksApartMs?: number
   /** Log directories of each broker; the first one if not said. */
   readonly disks?: 1 | 2
+  /** In turn; without them no broker has one. */
+  readonly racks?: readonly string[]
 }
 
 export const PORT = 9_092
@@ -149,6 +151,7 @@ export class SimCluster {
       'lmq.http.port': '-1',
       'offsets.topic.num.partitions': '2',
       'group.initial.rebalance.delay.ms': '0',
+      ...this.#rackOf(id),
       ...this.#options.settings,
     }
     const options = { settings, hostName: nameOf(id), inCluster: true }
@@ -168,6 +171,12 @@ export class SimCluster {
     broker.catch(() => {})
     await this.scheduler.real(membershipModule())
     return broker
+  }
+
+  #rackOf(id: number): Record<string, string> {
+    const { racks = [] } = this.#options
+    const rack = racks[(id - 1) % racks.length]
+    return rack === undefined ? {} : { 'broker.rack': rack }
   }
 
   #loggerOf(id: number): Logger {

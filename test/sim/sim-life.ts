@@ -16,6 +16,7 @@ import {
 import { SimCluster } from './sim-cluster.ts'
 import type { SimDisk } from './sim-disk.ts'
 import { Nemesis, type Profile } from './sim-nemesis.ts'
+import { SimRandom } from './sim-random.ts'
 
 export type Life = {
   readonly seed: number
@@ -25,12 +26,20 @@ export type Life = {
   readonly simulatedMs: number
   readonly acknowledged: number
   readonly polled: number
+  /** How often a follower gave records to a client. */
+  readonly followerReads: number
   readonly events: number
   readonly faults: ReadonlyMap<string, number>
 }
 
-export type LifeOptions = { readonly rounds?: number; readonly profile?: Profile }
+export type LifeOptions = {
+  readonly rounds?: number
+  readonly profile?: Profile
+  /** Brokers have racks, and so have clients, which read from the closest replica; other lives stay as they are. */
+  readonly racks?: readonly string[]
+}
 
+const RACK_AWARE = { 'replica.selector.class': 'RackAwareReplicaSelector' }
 const PROFILES: readonly Profile[] = ['single', 'single', 'overlapping', 'durable']
 const LOOK_EVERY_MS = 20
 const LOOK_AT_IMAGES_EVERY_MS = 1_000
@@ -40,12 +49,14 @@ const TOO_LONG_MS = 3_600_000
 
 export async function live(seed: number, options: LifeOptions = {}): Promise<Life> {
   const profile = options.profile ?? (PROFILES[seed % PROFILES.length] as Profile)
+  const { racks = [] } = options
   const brokers = seed % 5 === 4 ? 5 : 3
   const cluster = new SimCluster(seed, {
     brokers,
     clocksApartMs: seed % 5 === 0 ? 3_600_000 : 0,
     disks: seed % 3 === 1 ? 2 : 1,
-    settings: settingsOf(profile, brokers),
+    settings: { ...settingsOf(profile, brokers), ...(racks.length > 0 ? RACK_AWARE : {}) },
+    racks,
   })
   const history: HistoryEvent[] = []
   const { random } = cluster
@@ -63,7 +74,8 @@ export async function live(seed: number, options: LifeOptions = {}): Promise<Lif
   try {
     await cluster.scheduler.run(async () => {
       look(cluster)
-      await story(cluster, nemesis, history)
+      // What they do is thrown with dice of their own: the seed's other chances stay where they are.
+      await story(cluster, nemesis, history, { racks, dice: new SimRandom(-seed) })
       const verdict = checkHistory(history, { highWatermarks: cluster.observer.ends })
       anomalies = verdict.anomalies
       seen = verdict
@@ -78,12 +90,20 @@ export async function live(seed: number, options: LifeOptions = {}): Promise<Lif
   if (crash !== undefined) failure ??= `nobody expected: ${(crash as Error).stack ?? crash}`
   cluster.end()
   process.off('unhandledRejection', onCrash)
-  const { story: told, nowMs, scheduler } = cluster
+  const { story: told, nowMs, scheduler, observer } = cluster
+  const { followerReads } = observer
   const { counts: faults } = nemesis
   return {
     ...{ seed, failure, anomalies, story: told, simulatedMs: nowMs, events: scheduler.steps },
-    ...{ acknowledged: seen.acknowledged, polled: seen.polled, faults },
+    ...{ acknowledged: seen.acknowledged, polled: seen.polled, followerReads, faults },
   }
+}
+
+/** For who reads that it failed. */
+export function told({ seed, failure, anomalies, story }: Life): string {
+  const found = anomalies.slice(0, 5).map(({ kind, what }) => `${kind}: ${what}`)
+  const last = story.slice(-40)
+  return [`seed ${seed}: ${failure ?? ''}`, ...found, ...last].join('\n')
 }
 
 function settingsOf(profile: Profile, brokers: number): Record<string, string> {
@@ -118,10 +138,17 @@ function look(cluster: SimCluster): void {
   again()
 }
 
+/** Who reads from the closest replica. */
+type Near = { readonly racks: readonly string[]; readonly dice: SimRandom }
+
+const rackOf = ({ racks, dice }: Near): string | undefined =>
+  racks.length > 0 && dice.chance(0.7) ? dice.pick(racks) : undefined
+
 async function story(
   cluster: SimCluster,
   nemesis: Nemesis,
   history: HistoryEvent[],
+  near: Near,
 ): Promise<void> {
   const { random } = cluster
   const topic: Topic = { name: 'orders', partitions: 2 }
@@ -146,7 +173,7 @@ async function story(
     const acks = random.pick([-1, 0, 1] as const)
     producers.push(new SimProducer(recorder, 'p3', { acks, idempotent: false }, 200))
   }
-  const members = [new SimMember(recorder, 'm1', 'g'), new SimMember(recorder, 'm2', 'g')]
+  const members = ['m1', 'm2'].map((name) => new SimMember(recorder, name, 'g', rackOf(near)))
   const admin = new SimAdmin(recorder)
   const actors = [
     ...producers,
@@ -155,25 +182,35 @@ async function story(
   ]
   for (const actor of actors) void actor.run()
   void new SimReader(recorder, 'r1', random.int(200)).run(() => recorder.isOver)
+  for (const rack of near.racks) {
+    const reader = new SimReader(recorder, `near-${rack}`, near.dice.int(200), rack)
+    void reader.run(() => recorder.isOver)
+  }
   await nemesis.run()
   recorder.isOver = true
   const over = await cluster.until(() => actors.every(({ isDone }) => isDone), 120_000)
   if (!over) throw new Error('clients do not come to an end though all is well')
   await nemesis.recovered()
-  await readAll(cluster, recorder)
+  await readAll(cluster, recorder, ['', ...near.racks])
   admin.check()
   for (const [action, count] of admin.counts) nemesis.counts.set(`admin ${action}`, count)
 }
 
-/** Somebody who was not there reads everything. */
-async function readAll(cluster: SimCluster, recorder: Recorder): Promise<void> {
+/** Somebody who was not there reads everything, from each of these racks. */
+async function readAll(
+  cluster: SimCluster,
+  recorder: Recorder,
+  racks: readonly string[],
+): Promise<void> {
   const ends = await endsOf(cluster, recorder.topic)
-  const reader = new SimReader(recorder, 'last', 0)
   const hasAll = ({ positions }: SimReader) =>
     ends.every((end, partition) => (positions.get(partition) ?? 0) >= end)
-  void reader.run(hasAll)
-  if (await cluster.until(() => reader.isDone, READ_ALL_MS)) return
-  throw new Error(`read up to ${[...reader.positions.values()]}, not to ${ends}`)
+  for (const rack of racks) {
+    const reader = new SimReader(recorder, rack === '' ? 'last' : `last-${rack}`, 0, rack)
+    void reader.run(hasAll)
+    if (await cluster.until(() => reader.isDone, READ_ALL_MS)) continue
+    throw new Error(`${reader.name} read up to ${[...reader.positions.values()]}, not to ${ends}`)
+  }
 }
 
 /** All replicas hold the same, epoch by epoch, from where the last of them begins. */

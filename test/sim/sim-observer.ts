@@ -3,8 +3,9 @@ import { Controller } from '../../src/cluster/controller.ts'
 import type { MetadataImage } from '../../src/cluster/metadata-image.ts'
 import { encodeRecords } from '../../src/cluster/metadata-records.ts'
 import { MetadataTail } from '../../src/cluster/metadata-tail.ts'
-import type { Partition } from '../../src/cluster/partition.ts'
+import { Partition } from '../../src/cluster/partition.ts'
 import { Partitions } from '../../src/cluster/partitions.ts'
+import { PartitionLog } from '../../src/log/partition-log.ts'
 import type { SimCluster } from './sim-cluster.ts'
 import type { ConsulState } from './sim-consul-state.ts'
 import { SimProcess } from './sim-host.ts'
@@ -51,6 +52,49 @@ watch(MetadataTail, 'tail')
 watch(Partitions, 'partitions')
 watch(Controller, 'controller')
 
+/** Lives come one after the other. */
+let present: SimObserver | undefined
+
+const partitionOf = new WeakMap<PartitionLog, Partition>()
+
+/** Each high watermark of a leader is noted, also of one that dies a moment later. */
+function watchLeaders(): void {
+  replaceSetter('listener', function (listener) {
+    if (listener instanceof Partition) partitionOf.set(this, listener)
+  })
+  replaceSetter('highWatermark', function (end) {
+    const partition = partitionOf.get(this)
+    if (partition?.isLeader) present?.committed(partition, end)
+  })
+}
+
+function replaceSetter<Name extends 'listener' | 'highWatermark'>(
+  name: Name,
+  before: (this: PartitionLog, value: PartitionLog[Name]) => void,
+): void {
+  const { prototype } = PartitionLog
+  const accessor = Object.getOwnPropertyDescriptor(prototype, name)
+  Object.defineProperty(prototype, name, {
+    ...accessor,
+    set(this: PartitionLog, value: PartitionLog[Name]) {
+      before.call(this, value)
+      accessor?.set?.call(this, value)
+    },
+  })
+}
+
+/** What brokers give to clients of partitions that others lead. */
+function watchFollowers(): void {
+  const { read } = Partition.prototype
+  Partition.prototype.read = function (this: Partition, ...how) {
+    if (!this.isLeader && present) present.followerReads++
+    return read.apply(this, how)
+  }
+}
+
+watchLeaders()
+watchFollowers()
+
 /** Looks at all brokers from time to time. The first thing that must not be is told, and thrown by `check`. */
 export class SimObserver {
   readonly #cluster: SimCluster
@@ -60,11 +104,16 @@ export class SimObserver {
   readonly #highWatermarks = new WeakMap<Partition, { leaderEpoch: number; end: number }>()
   readonly #committed = new Map<string, Committed>()
   readonly #images = new Map<number, string>()
+  /** By `topic-partition`: the highest high watermark that any leader had. */
+  readonly #highest = new Map<string, number>()
+  /** How often a follower gave records to a client. */
+  followerReads = 0
   #head: Head | undefined
   #violation: Error | undefined
 
   constructor(cluster: SimCluster) {
     this.#cluster = cluster
+    present = this
     cluster.consul.onCommit = (state) => this.#lookAtStore(state)
   }
 
@@ -136,6 +185,17 @@ export class SimObserver {
       }
     }
     return ends
+  }
+
+  committed({ topic, partitionIndex }: Partition, end: number): void {
+    const name = `${topic}-${partitionIndex}`
+    if (end > (this.#highest.get(name) ?? 0)) this.#highest.set(name, end)
+  }
+
+  /** A client reads this. */
+  shown(name: string, offset: number): void {
+    const end = this.#highest.get(name) ?? 0
+    if (offset >= end) this.#tell(`${name}@${offset} is shown, ${end} is committed`)
   }
 
   /** @throws what was found so far */
