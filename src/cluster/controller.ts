@@ -87,7 +87,10 @@ export class Controller {
   #campaign: Promise<void> | undefined
   #progress: ((brokerId: number) => number) | undefined
   #onLead: (() => void) | undefined
+  /** In a row; a try is planned as long as there are any. */
   #failures = 0
+  /** The store had news while this broker ran for the lead: what it found may be no longer so. */
+  #mustLook = false
   #closed = false
 
   constructor({ io, store, tail, candidate, rules, logger }: ControllerOptions) {
@@ -332,6 +335,7 @@ export class Controller {
   }
 
   #look(): void {
+    this.#mustLook = this.#campaign !== undefined
     if (this.#closed || this.#leadership?.held || this.#campaign || this.#failures > 0) return
     this.#retry?.cancel()
     // A little chance, so that brokers that saw the same loss do not all run at the same moment.
@@ -343,6 +347,7 @@ export class Controller {
   #run(): Promise<void> {
     this.#campaign ??= this.#campaignOnce().finally(() => {
       this.#campaign = undefined
+      if (this.#mustLook) this.#look()
     })
     return this.#campaign
   }
@@ -350,17 +355,8 @@ export class Controller {
   async #campaignOnce(): Promise<void> {
     if (this.#closed || this.#leadership?.held) return
     try {
-      const { controllerId } = await this.#store.head()
-      if (controllerId >= 0) return
-      const leadership = await this.#store.lead(this.#candidate)
-      if (!leadership) return
-      try {
-        await this.#takeLead(leadership)
-      } catch (error) {
-        // Nobody else could lead while this broker holds what it makes no use of.
-        await leadership.release().catch(() => {})
-        throw error
-      }
+      const leadership = await this.#win()
+      if (leadership) await this.#takeLead(leadership)
       this.#failures = 0
     } catch (error) {
       if (this.#closed) return
@@ -375,8 +371,24 @@ export class Controller {
     }
   }
 
-  /** What the former controller committed is this one's past, too: the machine starts where the log ends. */
+  /** @returns undefined while somebody else leads */
+  async #win(): Promise<Leadership | undefined> {
+    const { controllerId } = await this.#store.head()
+    return controllerId >= 0 ? undefined : this.#store.lead(this.#candidate)
+  }
+
   async #takeLead(leadership: Leadership): Promise<void> {
+    try {
+      await this.#takeUp(leadership)
+    } catch (error) {
+      // Nobody else could lead while this broker holds what it makes no use of.
+      await leadership.release().catch(() => {})
+      throw error
+    }
+  }
+
+  /** What the former controller committed is this one's past, too: the machine starts where the log ends. */
+  async #takeUp(leadership: Leadership): Promise<void> {
     const { index } = await this.#store.head()
     await this.#tail.applied(index)
     const machine = new ControllerMachine(this.#rules, this.#tail.image.copy())

@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { configRulesOf } from '../../../src/cluster/config-rules.ts'
 import { Controller } from '../../../src/cluster/controller.ts'
@@ -194,4 +194,51 @@ t.test('a lead that could not be taken up is given back', async (t) => {
   await controller.close()
   await tail.close()
   await store.close()
+})
+
+/** A controller in a store of its own, which is not started yet. */
+async function candidateIn(t: Test) {
+  const store = EmbeddedMetadataStore.open({ io, folder: undefined, logger: silentLogger })
+  const tail = new MetadataTail(store, silentLogger, (error) => t.fail(String(error)))
+  await tail.start()
+  const candidate = { brokerId: 1, incarnationId: 'one' }
+  const rules = configRulesOf(brokerConfigOf())
+  const controller = new Controller({ io, store, tail, candidate, rules, logger: silentLogger })
+  t.teardown(async () => {
+    await controller.close()
+    await tail.close()
+    await store.close()
+  })
+  return { store, controller }
+}
+
+t.test('who failed once and then found another leader runs when that one is gone', async (t) => {
+  const { store, controller } = await candidateIn(t)
+  const other = await store.lead({ brokerId: 2, incarnationId: 'two' })
+  const head = store.head.bind(store)
+  let heads = 0
+  store.head = async () => {
+    if (heads++ === 0) throw new Error('the store is away for a moment')
+    return head()
+  }
+  await t.rejects(controller.start())
+  await until(() => heads === 2)
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  await other?.release()
+  await until(() => controller.isActive)
+})
+
+t.test('a lead that is lost as soon as it is won is run for again', async (t) => {
+  const { store, controller } = await candidateIn(t)
+  const lead = store.lead.bind(store)
+  let leads = 0
+  store.lead = async (candidate) => {
+    const leadership = await lead(candidate)
+    if (leads++ > 0 || !leadership) return leadership
+    await store.depose(leadership.controllerEpoch)
+    return undefined
+  }
+  await controller.start()
+  await until(() => controller.isActive)
+  t.equal(leads, 2)
 })
