@@ -6,19 +6,22 @@
 // other supported versions of Node.js too. --long and --quick set LMQ_LONG=1 and LMQ_QUICK=1 for the tests. Results land in
 // test-results/: summary.json, one .tap for each file, and what the compat tests note for the matrix.
 import { spawn } from 'node:child_process'
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, obtain, toolNames } from './tools/obtain.mjs'
 import { countsOf, runFile } from './tools/test-file.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const results = join(root, 'test-results')
+/** A quick run leaves what a full one found. */
+const results = join(root, 'test-results', process.argv.includes('--quick') ? 'quick' : '')
 const minuteMs = 60_000
 
 /** A file that takes longer is killed and counts as failed. The limits are for a machine that is busy with other work. */
 const limits = { unit: 3, golden: 3, contract: 5, fuzz: 10, sim: 15, compat: 25, cluster: 25 }
 const longFactor = 6
+/** Long runs that take longer: tens of thousands of lives, thousands for each planted bug. */
+const longest = { 'sim/cluster-life': 360, 'sim/planted': 360 }
 
 /** Parts that the other supported versions of Node.js run too. */
 const portable = ['unit', 'golden']
@@ -60,6 +63,12 @@ function ordered(files) {
   const long = /compat\/(real-data|crash)|-suite|long/
   const rank = (file) => parts.indexOf(partOf(file)) * 2 + (long.test(file) ? 0 : 1)
   return files.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+}
+
+function limitMinutes(file, isLong) {
+  const usual = limits[partOf(file)] ?? 5
+  if (!isLong) return usual
+  return longest[file.replace(/\.test$/, '')] ?? usual * longFactor
 }
 
 const partOf = (file) => file.slice(0, file.indexOf('/'))
@@ -144,7 +153,7 @@ function jobsOf(files, options, tools, program) {
     file: join(root, options.out, 'test', `${file}.js`),
     cwd: root,
     env,
-    limitMs: (limits[partOf(file)] ?? 5) * minuteMs * (options.long ? longFactor : 1),
+    limitMs: limitMinutes(file, options.long) * minuteMs,
     tapPath: join(results, `${`${file}${label}`.replaceAll(/[^\w.-]+/g, '-')}.tap`),
   })
   const jobs = ordered(files).map(jobOn(process.execPath, ''))
@@ -172,6 +181,8 @@ async function main() {
   const options = optionsOf(process.argv.slice(2))
   const files = testFiles(options.parts)
   if (files.length === 0) throw new Error(`no test file begins with ${options.parts.join(' or ')}`)
+  // What clients showed in an earlier run says nothing of this one.
+  if (options.parts.length === 0) rmSync(join(results, 'matrix'), { recursive: true, force: true })
   mkdirSync(results, { recursive: true })
   const meetsClients = files.some((file) => ['compat', 'cluster'].includes(partOf(file)))
   const wanted = [...(meetsClients ? clients : []), ...(options.allNodes ? otherNodes : [])]

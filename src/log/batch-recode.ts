@@ -60,10 +60,11 @@ export async function recode(
     )
   } catch (error) {
     if (!(error instanceof LmqError)) throw error
-    const isMissing = error.code === 'LMQ_CODEC_MISSING'
+    if (error.code !== 'LMQ_CODEC_MISSING') return refusal(ErrorCode.INVALID_RECORD, error.message)
+    // Where the broker looked for it is not for clients.
     return refusal(
-      isMissing ? ErrorCode.UNSUPPORTED_COMPRESSION_TYPE : ErrorCode.INVALID_RECORD,
-      error.message,
+      ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+      `The broker lacks the package ${error.facts['package']}, with which it would open this batch`,
     )
   }
 }

@@ -12,7 +12,14 @@ import {
   NO_PRODUCER_ID,
   producerIdOf,
 } from '../protocol/record-batch.ts'
-import { checkFrame, checkHeader, checkOutline, checkRecords, refusal } from './batch-check.ts'
+import {
+  checkFrame,
+  checkHeader,
+  checkOutline,
+  checkRecords,
+  type Refusal,
+  refusal,
+} from './batch-check.ts'
 import { openingBytesOf, recode } from './batch-recode.ts'
 import type { LogCore } from './log-core.ts'
 import {
@@ -36,6 +43,7 @@ export class LogAppender {
   readonly #queue: WriteQueue
   /** Appends that must wait: batches are being opened, or the log is being truncated. */
   #gate: Promise<unknown> | undefined
+  #saidMissing = false
 
   constructor(core: LogCore) {
     this.#core = core
@@ -119,9 +127,23 @@ export class LogAppender {
     const recoded = await shared.openings.run(openingBytesOf(records), () =>
       recode(records, config, options.nowMs, shared.io),
     )
-    if (!Buffer.isBuffer(recoded)) return refused(recoded)
+    if (!Buffer.isBuffer(recoded)) {
+      this.#sayMissing(recoded)
+      return refused(recoded)
+    }
     if (this.#core.state !== 'open') return refused(refusal(ErrorCode.KAFKA_STORAGE_ERROR))
     return this.#commit(recoded, options)
+  }
+
+  /** Once for each log: only an operator can help here. */
+  #sayMissing({ errorCode, errorMessage }: Refusal): void {
+    if (errorCode !== ErrorCode.UNSUPPORTED_COMPRESSION_TYPE || this.#saidMissing) return
+    this.#saidMissing = true
+    const { home, name } = this.#core
+    home.logger.warn(
+      { log: name, errorMessage },
+      'compressed batches are refused: install the package',
+    )
   }
 
   /** As `append`, for batches that the leader has given their offsets. */

@@ -1,5 +1,7 @@
 // Goal: batches that must be opened keep their place in the order, and come out as the topic's codec.
 import t from 'tap'
+import { LmqError } from '../../../src/base/errors.ts'
+import { type Logger, silentLogger } from '../../../src/base/logger.ts'
 import type { Io } from '../../../src/io/io.ts'
 import { Codec, type CodecId } from '../../../src/io/io.ts'
 import { openBatch } from '../../../src/log/batch-recode.ts'
@@ -155,3 +157,38 @@ t.test('lmq.produce.validation=records looks at every record of a compressed bat
     t.equal((await append(log, fine)).errorCode, ErrorCode.NONE)
   }
 })
+
+t.test(
+  'a codec that is not installed: the batch is refused, and one line says what to install',
+  async (t) => {
+    const io = nodeIo(t)
+    const records = [record('k', 'v')]
+    const batch = await packed(io, Codec.lz4, records)
+    const missing = async () => {
+      throw new LmqError(
+        'LMQ_CODEC_MISSING',
+        { package: 'lz4-napi' },
+        new Error('not in /some/path'),
+      )
+    }
+    const without = { ...io, codecs: { compress: missing, decompress: missing } }
+    const warned: object[] = []
+    const logger: Logger = { ...silentLogger, warn: (facts) => void warned.push(facts) }
+    const dirs = await openLogDirs(without, [temporaryFolder(t)], {
+      logger: { ...logger, child: () => logger },
+    })
+    t.teardown(() => dirs.close())
+    const config = topicConfig({ 'cleanup.policy': ['compact'] })
+    const log = follow(dirs.create('table', 0, topicId, config))
+    for (let i = 0; i < 2; i++) {
+      const { errorCode, errorMessage } = await append(log, Buffer.from(batch))
+      t.equal(errorCode, ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
+      t.match(errorMessage, /lacks the package lz4-napi/)
+      t.notMatch(errorMessage, /some\/path/)
+    }
+    t.match(warned, [{ log: 'table-0', errorMessage: /lz4-napi/ }])
+    t.equal(warned.length, 1)
+    const plain = follow(dirs.create('plain', 0, topicId, topicConfig({})))
+    t.equal((await append(plain, Buffer.from(batch))).errorCode, ErrorCode.NONE, 'passed through')
+  },
+)
