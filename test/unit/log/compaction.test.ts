@@ -295,3 +295,19 @@ t.test('a round that fails leaves no files behind', async (t) => {
     [],
   )
 })
+
+t.test('compact,delete: newest values stay, and what is too old goes', async (t) => {
+  const w = await world(t, { 'cleanup.policy': ['compact', 'delete'], 'retention.ms': 60_000 })
+  for (let index = 0; index < 100; index++) await put(w, [[`k${index % 5}`, `v${index}`]])
+  roll(w)
+  await w.dirs.applyCompaction()
+  const values = async () => (await readAll(w.log)).map(({ value }) => value)
+  t.same(await values(), ['v95', 'v96', 'v97', 'v98', 'v99'])
+  await w.dirs.applyRetention()
+  t.same(await values(), ['v95', 'v96', 'v97', 'v98', 'v99'], 'young enough')
+  w.io.brokerClock.advance(120_000)
+  await put(w, [['k0', 'young']])
+  await w.dirs.applyRetention()
+  t.same(await values(), ['young'])
+  t.equal(w.log.logStartOffset, 100)
+})

@@ -1,5 +1,7 @@
 import fs from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
+import { type Logger, silentLogger } from '../../../src/base/logger.ts'
 import type { PartitionLog } from '../../../src/log/partition-log.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
 import {
@@ -296,4 +298,57 @@ t.test('damage in what was written just now is told to its reader', async (t) =>
   const second = await log.read(1, 1_000, upTo(log))
   t.equal(second.errorCode, ErrorCode.CORRUPT_MESSAGE)
   t.equal((await log.read(0, 1, upTo(log))).errorCode, ErrorCode.NONE)
+})
+
+t.test('files of what retention took away stay for file.delete.delay.ms', async (t) => {
+  const { log, put, dirs } = await world(t, { 'retention.bytes': 600, 'file.delete.delay.ms': 300 })
+  await put(40)
+  await dirs.applyRetention()
+  const deleted = () => fs.readdirSync(log.folder).filter((name) => name.endsWith('.deleted'))
+  t.ok(deleted().some((name) => name.endsWith('.log.deleted')))
+  const beganMs = performance.now()
+  while (deleted().length > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  t.ok(performance.now() - beganMs > 100, 'not at once')
+})
+
+t.test('recovery says in one line what it cut', async (t) => {
+  const { folder, io, dirs, put, config } = await world(t, { 'segment.bytes': 1_000_000 })
+  await put(10)
+  await dirs.close()
+  fs.rmSync(join(folder, '.kafka_cleanshutdown'))
+  const file = join(folder, 'orders-0', `${'0'.repeat(20)}.log`)
+  const bytes = fs.statSync(file).size
+  fs.truncateSync(file, bytes - 5)
+  const lines: { facts: object; message: string }[] = []
+  const warn = (facts: object, message: string) => void lines.push({ facts, message })
+  const logger: Logger = { ...silentLogger, warn, child: () => logger }
+  const again = await openLogDirs(io, [folder], { logger })
+  t.teardown(() => again.close())
+  const log = follow(again.create('orders', 0, topicId, config))
+  t.same(await offsetsOf(log), [0, 1, 2, 3, 4, 5, 6, 7, 8])
+  const cuts = lines.filter(({ message }) => message.startsWith('recovery cut'))
+  t.match(cuts, [{ facts: { log: 'orders-0', atOffset: 9, segments: 0, reason: /^cut off/ } }])
+  t.equal(cuts.length, 1)
+})
+
+t.test('what was damaged between an orderly stop and the next start is not served', async (t) => {
+  const { folder, io, dirs, put, config } = await world(t, { 'segment.bytes': 1_000_000 })
+  await put(20)
+  await dirs.close()
+  const file = join(folder, 'orders-0', `${'0'.repeat(20)}.log`)
+  const content = fs.readFileSync(file)
+  const at = content.indexOf('v3')
+  content.writeUInt8((content[at] as number) ^ 1, at)
+  fs.writeFileSync(file, content)
+  const again = await openLogDirs(io, [folder])
+  t.teardown(() => again.close())
+  const log = follow(again.create('orders', 0, topicId, config))
+  await append(log, batchOf(io, [record('k', 'v')]))
+  for (let i = 0; i < 2; i++) {
+    const before = await log.read(0, 100_000, upTo(log))
+    t.match(before, { errorCode: ErrorCode.NONE, nextOffset: 3 }, 'what stands before it')
+    t.equal((await log.read(3, 100_000, upTo(log))).errorCode, ErrorCode.CORRUPT_MESSAGE)
+    const behind = await log.read(4, 100_000, upTo(log))
+    t.match(behind, { errorCode: ErrorCode.NONE, nextOffset: 21 }, 'and behind it')
+  }
 })
