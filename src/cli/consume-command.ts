@@ -114,8 +114,10 @@ class Limits {
   #stopped = false
   /** The offsets at which `--exit` stops, by partition. */
   readonly #ends = new Map<string, number>()
+  readonly #isolation: ConsumeFlags['isolation']
 
-  constructor(max: string | undefined) {
+  constructor({ max, isolation }: ConsumeFlags) {
+    this.#isolation = isolation
     this.#recordsLeft = max === undefined ? Number.POSITIVE_INFINITY : integerOf('--max', max, 1)
   }
 
@@ -123,9 +125,11 @@ class Limits {
     this.#stopped = true
   }
 
+  /** Who reads committed records only is at the end where the first open transaction begins. */
   async stopAtEndOf(client: Client, partitions: readonly TopicPartition[]): Promise<void> {
     const questions = partitions.map((each) => ({ ...each, timestamp: OffsetSpec.latest }))
-    for (const { topic, partitionIndex, offset } of await listOffsets(client, questions)) {
+    const ends = await listOffsets(client, questions, this.#isolation)
+    for (const { topic, partitionIndex, offset } of ends) {
       this.#ends.set(`${topic}-${partitionIndex}`, offset)
     }
   }
@@ -244,7 +248,7 @@ const consume = (topics: string[], given: ConsumeFlags, command: Command): Promi
     }
     if (flags.from !== undefined) parsePlace(flags.from)
     await probe.metadata([])
-    const limits = new Limits(flags.max)
+    const limits = new Limits(flags)
     const stop = (): void => limits.stop()
     process.once('SIGINT', stop)
     process.once('SIGTERM', stop)
