@@ -79,7 +79,10 @@ export function planImport(input: PlanInput): ImportPlan {
     if (list) list.push(partition)
     else byTopic.set(topic, [partition])
   }
-  for (const [name, partitions] of byTopic) planning.topic(name, partitions)
+  for (const name of [...byTopic.keys()].sort()) {
+    planning.topic(name, byTopic.get(name) as ReadPartition[])
+  }
+  planning.topicsElsewhere(byTopic)
   planning.notesOnAll()
   return planning
 }
@@ -143,7 +146,21 @@ class Planning implements ImportPlan {
     if (current !== undefined && topicId !== undefined && current !== topicId) {
       return 'Kafka has another topic of this name by now'
     }
-    return holesIn(partitions) ?? damageIn(partitions) ?? this.#refusalOfConfigs(name)
+    const count = metadata?.partitionCounts.get(current ?? '') ?? 0
+    return holesIn(partitions, count) ?? damageIn(partitions) ?? this.#refusalOfConfigs(name)
+  }
+
+  /** What Kafka has and these folders do not hold at all: a log folder was left out, or another broker has it. */
+  topicsElsewhere(found: ReadonlyMap<string, unknown>): void {
+    const { metadata, image } = this.#input
+    for (const [name, topicId] of metadata?.topicIds ?? []) {
+      const isTaken = notTaken[name] === undefined && image.topicById(topicId) === undefined
+      if (found.has(name) || !isTaken) continue
+      this.refused.push({
+        topic: name,
+        reason: 'no partition of it is in these folders: name all log.dirs of the broker',
+      })
+    }
   }
 
   #refusalOfConfigs(name: string): string | undefined {
@@ -173,6 +190,7 @@ class Planning implements ImportPlan {
     if (!metadata) {
       this.notes.push(
         'the settings of the topics are not known, because __cluster_metadata-0 is not in these folders: every topic gets the defaults (cleanup.policy=delete, retention.ms as the broker has it). Set what they had with `lmq configs set` right after the start, or old records are deleted and nothing is compacted',
+        'whether a topic or its last partitions lie in other folders cannot be told either: name all log.dirs of the broker',
       )
     }
     for (const broker of metadata?.brokersWithConfigs ?? []) {
@@ -202,14 +220,15 @@ function planned(partition: ReadPartition): PlannedPartition {
   return { ...partition, lost }
 }
 
-function holesIn(partitions: readonly ReadPartition[]): string | undefined {
+/** @param knownCount as Kafka's metadata has it; 0: not known */
+function holesIn(partitions: readonly ReadPartition[], knownCount: number): string | undefined {
   const seen = new Set<number>()
   for (const { found } of partitions) {
     if (seen.has(found.partitionIndex))
       return `partition ${found.partitionIndex} lies in two folders`
     seen.add(found.partitionIndex)
   }
-  const count = Math.max(...seen) + 1
+  const count = Math.max(knownCount, Math.max(...seen) + 1)
   const missing: number[] = []
   for (let index = 0; index < count && missing.length < 10; index++) {
     if (!seen.has(index)) missing.push(index)

@@ -21,6 +21,8 @@ import { ResourceType } from './metadata-image.ts'
 export type KafkaTopics = {
   /** Ids by name. */
   readonly topicIds: ReadonlyMap<string, string>
+  /** How many partitions a topic has, by its id: those that other folders hold count, too. */
+  readonly partitionCounts: ReadonlyMap<string, number>
   /** The settings of each topic that has any of its own. */
   readonly configs: ReadonlyMap<string, ReadonlyMap<string, string>>
   /** Brokers whose settings were changed while they ran; '' stands for all of them. */
@@ -28,7 +30,7 @@ export type KafkaTopics = {
 }
 
 /** Numbers of metadata records, and the frame around each (MetadataRecordType). */
-const RecordType = { topic: 2, config: 4, removeTopic: 9 } as const
+const RecordType = { topic: 2, partition: 3, config: 4, removeTopic: 9 } as const
 const frameVersion = 1
 
 /**
@@ -88,6 +90,7 @@ async function applyFile(
 
 class KafkaMetadata implements KafkaTopics {
   readonly topicIds = new Map<string, string>()
+  readonly partitionCounts = new Map<string, number>()
   readonly configs = new Map<string, Map<string, string>>()
   readonly brokersWithConfigs = new Set<string>()
 
@@ -108,6 +111,11 @@ class KafkaMetadata implements KafkaTopics {
     if (type === RecordType.topic) {
       const name = value.compactString()
       this.topicIds.set(name, value.uuid())
+    } else if (type === RecordType.partition) {
+      const partitionIndex = value.int32()
+      const topicId = value.uuid()
+      const known = this.partitionCounts.get(topicId) ?? 0
+      this.partitionCounts.set(topicId, Math.max(known, partitionIndex + 1))
     } else if (type === RecordType.removeTopic) {
       this.#removeTopic(value.uuid())
     } else if (type === RecordType.config) {
@@ -119,6 +127,7 @@ class KafkaMetadata implements KafkaTopics {
   }
 
   #removeTopic(topicId: string): void {
+    this.partitionCounts.delete(topicId)
     for (const [name, id] of this.topicIds) {
       if (id !== topicId) continue
       this.topicIds.delete(name)
