@@ -209,10 +209,18 @@ class Import {
     )
     const bytes = all.reduce((sum, { found }) => sum + bytesOf(found.files), 0)
     const progress = new Progress('MiB read', Math.ceil(bytes / mebibyte))
+    let doneBytes = 0
     try {
       return all.map(({ found, wasClean }) => {
         const steps = inspectForeignLog(this.#io.disk, this.#io.crc32c, found)
-        return { found, wasClean, log: stepped(steps, () => progress.advance()) }
+        const sizeBytes = bytesOf(found.files)
+        let readBytes = 0
+        const log = stepped(steps, () => {
+          readBytes = Math.min(sizeBytes, readBytes + mebibyte) // most files are smaller than a step
+          advanceTo(progress, doneBytes + readBytes)
+        })
+        doneBytes += sizeBytes
+        return { found, wasClean, log }
       })
     } finally {
       progress.end()
@@ -264,7 +272,7 @@ class Import {
       copyFile: copyFileDurably,
       onCopied: (more: number) => {
         copied += more
-        progress.advance(Math.floor(copied / mebibyte) - progress.count)
+        advanceTo(progress, copied)
       },
     }
     // Kafka may have been started while the folders were read.
@@ -330,6 +338,9 @@ function startOptionsOf(flags: Flags): StartOptions {
     defaultDataDir: defaultDataDir(),
   }
 }
+
+const advanceTo = (progress: Progress, bytes: number): void =>
+  progress.advance(Math.floor(bytes / mebibyte) - progress.count)
 
 /** Runs to the end, and says so after each step. */
 function stepped(steps: Generator<void, ForeignLog>, onStep: () => void): ForeignLog {
