@@ -1,5 +1,8 @@
 // Drives @platformatic/kafka: node platformatic.mjs FOLDER BOOTSTRAP, where FOLDER has it in node_modules.
+import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import {
   clientPackage,
   decode,
@@ -10,7 +13,6 @@ import {
   patienceMs,
   places,
   serve,
-  Unsupported,
 } from './serve.mjs'
 
 const [folder, bootstrap] = process.argv.slice(2)
@@ -158,12 +160,12 @@ class Member {
 
   static async join({ group, topics, assignor, instance, sessionTimeoutMs = 6_000 }) {
     const member = new Member()
-    if (instance) throw new Unsupported('a static member that closes: it leaves its group')
     const cooperative = assignor === 'cooperative'
     member.#consumer = new Consumer({
       ...base,
       ...reconnects,
       groupId: group,
+      ...(instance && { groupInstanceId: instance }),
       autocommit: false,
       sessionTimeout: sessionTimeoutMs,
       rebalanceTimeout: Math.max(10_000, sessionTimeoutMs),
@@ -199,6 +201,64 @@ class Member {
   async leave() {
     await this.#stream.close()
     await this.#consumer.close(true)
+  }
+}
+
+/**
+ * A static member that closes leaves its group, so each is a program of its own, which is killed: then it stays a member until
+ * its session ends.
+ */
+class MemberProgram {
+  #child
+  #lines
+
+  constructor() {
+    const args = [fileURLToPath(import.meta.url), folder, bootstrap]
+    this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
+    process.once('exit', () => this.#child.kill('SIGKILL'))
+  }
+
+  async call(command, args) {
+    this.#child.stdin.write(`${JSON.stringify({ do: command, ...args })}\n`)
+    const { value } = await this.#lines.next()
+    const answer = JSON.parse(value)
+    if (answer.error) throw new Error(answer.error)
+    return answer
+  }
+
+  kill() {
+    return new Promise((resolve) => {
+      this.#child.once('close', resolve)
+      this.#child.kill('SIGKILL')
+    })
+  }
+}
+
+const ownMembers = memberCommands(Member.join)
+const programs = new Map()
+
+/** The members' commands, for those in this program and for static ones. */
+function allMembers() {
+  const either = (command) => (args) =>
+    programs.has(args.member)
+      ? programs.get(args.member).call(command, args)
+      : ownMembers[command](args)
+  return {
+    join: (args) => {
+      if (!args.instance || args.isOwnProgram) return ownMembers.join(args)
+      programs.set(args.member, new MemberProgram())
+      return programs.get(args.member).call('join', { ...args, isOwnProgram: true })
+    },
+    assignment: either('assignment'),
+    take: either('take'),
+    commit: either('commit'),
+    leave: async (args) => {
+      if (!programs.has(args.member)) return ownMembers.leave(args)
+      await programs.get(args.member).kill()
+      programs.delete(args.member)
+      return {}
+    },
   }
 }
 
@@ -261,7 +321,7 @@ function createTopics({ topics }) {
 await serve({
   produce,
   consume,
-  ...memberCommands(Member.join),
+  ...allMembers(),
   createTopics,
   deleteTopics: ({ names }) =>
     eachResult(names, (name) => admin.deleteTopics({ topics: [name] }), resultName),

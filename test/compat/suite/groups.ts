@@ -159,7 +159,7 @@ async function staticMember(t: Test, context: Context): Promise<void> {
   const before = await until('two static members share', read, complete)
   await driver.call('leave', { member: second })
   const members = await membersOf(context, group)
-  t.equal(members ?? 2, 2, 'a static member that closes stays a member')
+  t.equal(members ?? 2, 2, 'a static member that is gone stays a member')
   await join(second)
   const after = await until('the static member is back', read, complete)
   t.same(after, before)
