@@ -4,13 +4,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { startTestBroker } from './harness/broker.ts'
+import { startDriver } from './harness/client-drivers.ts'
 import { featureOf, uniqueName, until } from './harness/context.ts'
-import { codecs } from './harness/driver.ts'
+import { codecs, type Driver } from './harness/driver.ts'
 import { Kcat, type Member } from './harness/kcat.ts'
 import { MatrixNotes } from './harness/matrix.ts'
 import { kcatVersion, type Tool, tool, whyMissing } from './harness/tools.ts'
 
 const kcat = tool('kcat')
+
+/** It has no admin calls, resets offsets only of a group that it joins, and takes header values from its arguments. */
+const notInKcat = [
+  ...['binary header values', 'create and delete topics', 'add partitions', 'topic settings'],
+  ...['broker settings', 'list and describe groups', 'delete groups', 'reset group offsets'],
+  ...['delete group offsets', 'delete records'],
+]
 
 async function suite(kcat: Tool): Promise<void> {
   t.setTimeout(0) // the runner limits the file
@@ -18,7 +26,10 @@ async function suite(kcat: Tool): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'lmq-kcat-'))
   const notes = new MatrixNotes('kcat', kcatVersion(kcat))
   const feature = featureOf(notes)
+  for (const each of notInKcat) notes.note(each, 'none')
+  const other = startDriver('kafkajs', broker.bootstrap) as Driver
   t.teardown(async () => {
+    await other.stop()
     await broker.stop()
     rmSync(folder, { recursive: true, force: true })
     notes.write('kcat')
@@ -30,9 +41,13 @@ async function suite(kcat: Tool): Promise<void> {
   }
   await feature('keys choose partitions', (t) => keys(t, run))
   await feature('headers', (t) => headers(t, run))
+  await feature('empty header values', (t) => emptyHeader(t, run))
   await feature('null header values', (t) => nullHeader(t, run))
   await feature('null keys and values', (t) => nulls(t, run))
-  await feature('timestamps', (t) => timestamps(t, run))
+  await feature('neither key nor value', (t) => nothing(t, run))
+  await feature('empty keys and values', (t) => empties(t, run))
+  await feature('timestamps', (t) => timestamps(t, run, other))
+  await feature('log append time', (t) => logAppendTime(t, run, other))
   await feature('large records', (t) => large(t, run))
   await feature('acks 0, 1, all', async (t) => {
     for (const acks of ['0', '1', 'all']) await roundTrip(t, run, ['-X', `acks=${acks}`])
@@ -43,6 +58,7 @@ async function suite(kcat: Tool): Promise<void> {
   await feature('committed offsets', (t) => resuming(t, run))
   await feature('static membership', (t) => staticMember(t, run))
   await feature('offsets by time', (t) => offsetsByTime(t, run))
+  await feature('offset of highest timestamp', (t) => highestTimestamp(t, run, other))
   await feature('describe cluster', (t) => metadata(t, run))
   await feature('auto-created topics', (t) => autoCreated(t, run))
 }
@@ -83,9 +99,16 @@ async function keys(t: Test, kcat: Kcat): Promise<void> {
 
 async function headers(t: Test, kcat: Kcat): Promise<void> {
   const topic = uniqueName()
-  await kcat.produce(topic, ['v'], ['-H', 'a=1', '-H', 'a=2', '-H', 'b='])
+  await kcat.produce(topic, ['v'], ['-H', 'a=1', '-H', 'b=3', '-H', 'a=2'])
   const [message] = await kcat.consume(topic)
-  t.same(message?.headers, ['a', '1', 'a', '2', 'b', ''])
+  t.same(message?.headers, ['a', '1', 'b', '3', 'a', '2'])
+}
+
+async function emptyHeader(t: Test, kcat: Kcat): Promise<void> {
+  const topic = uniqueName()
+  await kcat.produce(topic, ['v'], ['-H', 'empty='])
+  const [message] = await kcat.consume(topic)
+  t.same(message?.headers, ['empty', ''])
 }
 
 async function nullHeader(t: Test, kcat: Kcat): Promise<void> {
@@ -109,7 +132,71 @@ async function nulls(t: Test, kcat: Kcat): Promise<void> {
   )
 }
 
-async function timestamps(t: Test, kcat: Kcat): Promise<void> {
+async function nothing(t: Test, kcat: Kcat): Promise<void> {
+  const topic = uniqueName()
+  await kcat.produce(topic, ['='], ['-p', '0', '-Z', '-K', '='])
+  await kcat.produce(topic, ['='], ['-p', '0', '-Z', '-K', '=', '-H', 'only=header'])
+  const found = await kcat.consume(topic)
+  t.same(
+    found.map(({ key, payload, headers = [] }) => [key, payload, headers]),
+    [
+      [null, null, []],
+      [null, null, ['only', 'header']],
+    ],
+  )
+}
+
+/** Without -Z nothing is an empty text, not null. */
+async function empties(t: Test, kcat: Kcat): Promise<void> {
+  const topic = uniqueName()
+  await kcat.produce(topic, ['k=', '=v', '='], ['-p', '0', '-K', '='])
+  const found = await kcat.consume(topic)
+  t.same(
+    found.map(({ key, payload }) => [key, payload]),
+    [
+      ['k', ''],
+      ['', 'v'],
+      ['', ''],
+    ],
+  )
+}
+
+const setTimes = [1, 1_600_000_000_000, 1_600_000_000_001]
+
+/** kcat cannot set a time: another client does. */
+async function produceAt(other: Driver, topic: string, times: readonly number[], configs = {}) {
+  const wanted = { name: topic, partitions: 1, replicationFactor: 1, configs }
+  await other.call('createTopics', { topics: [wanted] })
+  const value = Buffer.from('v').toString('base64')
+  const records = times.map((timestampMs) => ({ key: null, value, partition: 0, timestampMs }))
+  await other.call('produce', { topic, records })
+}
+
+/** As kcat prints them with %T. */
+async function printedTimes(kcat: Kcat, topic: string): Promise<number[]> {
+  const text = await kcat.run(['-C', '-t', topic, '-o', 'beginning', '-e', '-q', '-f', '%T\\n'])
+  return text.trim().split('\n').map(Number)
+}
+
+async function logAppendTime(t: Test, kcat: Kcat, other: Driver): Promise<void> {
+  const topic = uniqueName()
+  const before = Date.now() - 60_000
+  await produceAt(other, topic, setTimes, { 'message.timestamp.type': 'LogAppendTime' })
+  await kcat.produce(topic, ['its own'])
+  const found = await kcat.consume(topic)
+  t.equal(found.length, 4)
+  t.ok(
+    found.every(({ ts }) => ts > before),
+    'the broker set the time',
+  )
+  const times = found.map(({ ts }) => ts)
+  t.same(await printedTimes(kcat, topic), times)
+}
+
+async function timestamps(t: Test, kcat: Kcat, other: Driver): Promise<void> {
+  const given = uniqueName()
+  await produceAt(other, given, setTimes)
+  t.same(await printedTimes(kcat, given), setTimes, 'the times that a client set')
   const topic = uniqueName()
   const before = Date.now()
   await kcat.produce(topic, ['now'])
@@ -219,6 +306,13 @@ async function offsetsByTime(t: Test, kcat: Kcat): Promise<void> {
   const third = found[2]?.ts ?? 0
   const expected = found.findIndex((message) => message.ts >= third)
   t.match(await query(third), new RegExp(`\\[0\\] offset ${expected}`))
+}
+
+async function highestTimestamp(t: Test, kcat: Kcat, other: Driver): Promise<void> {
+  const topic = uniqueName()
+  const start = 1_700_000_000_000
+  await produceAt(other, topic, [start, start + 500, start + 20])
+  t.match(await kcat.run(['-Q', '-t', `${topic}:0:-3`]), /\[0\] offset 1\b/)
 }
 
 async function metadata(t: Test, kcat: Kcat): Promise<void> {

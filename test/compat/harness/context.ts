@@ -47,7 +47,7 @@ export function featureOf(notes: MatrixNotes) {
     await t.test(name, async (t) => {
       const limit = clientLimits[notes.client]?.[name]
       if (limit) {
-        notes.note(name, 'none')
+        notes.note(name, 'limit')
         t.pass(name, { skip: `a limit of this client: ${limit}` })
         return
       }

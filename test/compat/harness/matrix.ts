@@ -2,8 +2,11 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repositoryRoot } from '../../tools/repository-root.ts'
 
-/** yes: shown by a test of this run. no: the test failed. none: the client has no such call. */
-export type Mark = 'yes' | 'no' | 'none'
+/**
+ * yes: shown by a test of this run. no: the test failed. none: the client has no such call. limit: the client has one, and
+ * fails with Apache Kafka, too (client-limits.ts).
+ */
+export type Mark = 'yes' | 'no' | 'none' | 'limit'
 
 /** What one client showed in this run: one file for each test file, from which test/tools/matrix.mjs makes the README's table. */
 export class MatrixNotes {
@@ -19,7 +22,7 @@ export class MatrixNotes {
   /** A feature that several tests show has the worst of their marks. */
   note(feature: string, mark: Mark): void {
     if (this.#marks.get(feature) === 'no') return
-    if (mark === 'none' && this.#marks.has(feature)) return
+    if ((mark === 'none' || mark === 'limit') && this.#marks.has(feature)) return
     this.#marks.set(feature, mark)
   }
 

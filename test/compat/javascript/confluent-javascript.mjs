@@ -2,6 +2,7 @@
 // in node_modules.
 import { randomUUID } from 'node:crypto'
 import {
+  called,
   clientPackage,
   decode,
   eachResult,
@@ -11,11 +12,10 @@ import {
   patienceMs,
   places,
   serve,
-  Unsupported,
 } from './serve.mjs'
 
 const [folder, bootstrap] = process.argv.slice(2)
-const { KafkaJS } = clientPackage(folder, '@confluentinc/kafka-javascript')
+const { AdminClient, KafkaJS, OffsetSpec } = clientPackage(folder, '@confluentinc/kafka-javascript')
 const { ConsumerGroupStates, ErrorCodes, Kafka, logLevel } = KafkaJS
 const kafka = new Kafka({
   kafkaJS: { brokers: [bootstrap], clientId: 'lmq-compat', logLevel: logLevel.NOTHING },
@@ -47,11 +47,8 @@ function incoming(topic, partition, { offset, key, value, headers, timestamp }) 
 function outgoing({ key, value, headers = [], timestampMs, partition }) {
   const byName = {}
   for (const [name, bytes] of headers) {
-    if (bytes === null) throw new Unsupported('null header values')
     byName[name] = [...(byName[name] ?? []), decode(bytes)]
   }
-  // The client takes an empty buffer for null.
-  if (key === '' || value === '') throw new Unsupported('empty keys and values')
   return {
     key: decode(key),
     value: decode(value),
@@ -205,8 +202,23 @@ async function createTopics({ topics }) {
   )
 }
 
+/** What its KafkaJS calls lack is in those that it took over from node-rdkafka. */
+let plainAdmin
+const plainCall = (call) => {
+  plainAdmin ??= AdminClient.create({ 'bootstrap.servers': bootstrap })
+  return called((done) => call(plainAdmin, done))
+}
+
+async function highestTimestamps(topic) {
+  const places = (await adminCall((a) => a.fetchTopicOffsets(topic, { timeout }))).map(
+    ({ partition }) => ({ topic, partition, offset: OffsetSpec.MAX_TIMESTAMP }),
+  )
+  const found = await plainCall((a, done) => a.listOffsets(places, { timeout }, done))
+  return { offsets: Object.fromEntries(found.map((p) => [p.partition, Number(p.offset)])) }
+}
+
 async function listOffsets({ topic, at }) {
-  if (at === 'max') throw new Unsupported('the highest timestamp')
+  if (at === 'max') return highestTimestamps(topic)
   if (typeof at === 'number') {
     const found = await adminCall((a) => a.fetchTopicOffsetsByTimestamp(topic, at, { timeout }))
     return { offsets: Object.fromEntries(found.map((p) => [p.partition, Number(p.offset)])) }
@@ -231,6 +243,12 @@ await serve({
     eachResult(
       names,
       (name) => adminCall((a) => a.deleteTopics({ topics: [name], timeout })),
+      errorName,
+    ),
+  createPartitions: ({ topic, total }) =>
+    eachResult(
+      [topic],
+      () => plainCall((a, done) => a.createPartitions(topic, total, timeout, done)),
       errorName,
     ),
   listTopics: async () => {

@@ -38,19 +38,7 @@ function incoming({ topic, partition, offset, key, value, headers, timestamp }) 
   }
 }
 
-/** The client takes an empty buffer for null. */
-function bytesOf(text) {
-  if (text === '') throw new Unsupported('empty keys and values')
-  return decode(text)
-}
-
-/** The client sends header values as text. */
-function headersOf({ headers = [] }) {
-  const isText = (value) => Buffer.from(decode(value).toString()).equals(decode(value))
-  if (headers.some(([, value]) => value === null || !isText(value)))
-    throw new Unsupported('header values that are not text')
-  return headers.map(([name, value]) => ({ [name]: decode(value) }))
-}
+const headersOf = ({ headers = [] }) => headers.map(([name, value]) => ({ [name]: decode(value) }))
 
 const connected = async (client) => {
   await called((done) => client.connect({ timeout: patienceMs }, done))
@@ -80,7 +68,7 @@ async function produce({ topic, records, codec = 'none', acks = 'all', idempoten
   producer.setPollInterval(pollMs)
   for (const [index, record] of records.entries()) {
     const { partition = null, timestampMs = null } = record
-    const [key, value] = [bytesOf(record.key), bytesOf(record.value)]
+    const [key, value] = [decode(record.key), decode(record.value)]
     producer.produce(topic, partition, value, key, timestampMs, index, headers[index])
   }
   await called((done) => producer.flush(patienceMs, done))

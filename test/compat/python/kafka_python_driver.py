@@ -15,7 +15,6 @@ from kafka.structs import OffsetAndMetadata
 from protocol import (
     PATIENCE_S,
     PollingMember,
-    Unsupported,
     commands,
     error_name,
     failure,
@@ -81,9 +80,6 @@ class Driver:
         self.members = {}
 
     def produce(self, command):
-        headers = [header for each in command["records"] for header in each.get("headers") or []]
-        if any(value is None for _, value in headers):
-            raise Unsupported("null header values")
         acks = command.get("acks", "all")
         codec = command.get("codec", "none")
         producer = KafkaProducer(

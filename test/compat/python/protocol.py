@@ -48,9 +48,7 @@ def record_of(message):
 
 
 def send_fields(record):
-    """The named arguments of a producer's send, which both clients share. Neither takes nothing but headers."""
-    if record["key"] is None and record["value"] is None:
-        raise Unsupported("neither key nor value")
+    """The named arguments of a producer's send, which both clients share."""
     fields = {
         "key": decode(record["key"]),
         "value": decode(record["value"]),
