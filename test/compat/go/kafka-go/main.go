@@ -23,8 +23,22 @@ func main() {
 		// Topics that a test makes are looked up at once.
 		Transport: &kafka.Transport{MetadataTTL: 50 * time.Millisecond},
 	}
+	awaitBrokers(client)
 	d := &driver{os.Args[1], client, map[string]*member{}}
 	serve(d.run)
+}
+
+// awaitBrokers asks until brokers are known. The client gives each question as long as metadata lives; when the first one
+// takes longer, it sends requests nowhere.
+func awaitBrokers(client *kafka.Client) {
+	limit, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for limit.Err() == nil {
+		if _, err := client.Metadata(limit, &kafka.MetadataRequest{}); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // errorName gives Kafka's name of an error.
