@@ -485,14 +485,17 @@ async function register(
 
 /** Everything that follows the metadata does so in this order, in the turn in which it changed. */
 function followMetadata(services: Services, tail: MetadataTail): void {
-  const { partitions, groups, topicMetrics } = services
+  const { partitions, groups, topicMetrics, deletedTopics } = services
   followBrokerSettings(services)
   tail.onDelta((delta) => {
     if (touchesBroker(delta)) followBrokerSettings(services)
     partitions.apply(delta)
     if (delta.topicsDeleted.size === 0) return
     const names = [...delta.topicsDeleted.values()].map(({ name }) => name)
-    for (const name of names) topicMetrics.remove(name)
+    for (const name of names) {
+      topicMetrics.remove(name)
+      deletedTopics.note(name)
+    }
     void groups.forgetTopics(names)
   })
 }

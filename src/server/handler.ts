@@ -3,6 +3,7 @@ import type { ClusterLogin } from '../client/cluster-proof.ts'
 import type { BrokerRegistration, RegistrationAnswer } from '../cluster/broker-commands.ts'
 import type { Heartbeat, HeartbeatAnswer } from '../cluster/broker-watch.ts'
 import type { Controller } from '../cluster/controller.ts'
+import type { DeletedTopics } from '../cluster/deleted-topics.ts'
 import type { Departures } from '../cluster/departures.ts'
 import type { MetadataImage } from '../cluster/metadata-image.ts'
 import type { Partitions } from '../cluster/partitions.ts'
@@ -56,6 +57,7 @@ export type Services = {
   readonly metadataCache: MetadataCache
   readonly produceTimeouts: ProduceTimeouts
   readonly telemetry: Telemetry
+  readonly deletedTopics: DeletedTopics
   /** Makes topics as a client that names them may cause; @returns an outcome for each */
   autoCreateTopics(topics: readonly string[]): Promise<ReadonlyMap<string, ErrorCode>>
   readonly logger: Logger

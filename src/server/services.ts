@@ -2,6 +2,7 @@ import { LmqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import { AutoTopicCreation } from '../cluster/auto-topic-creation.ts'
 import type { Controller } from '../cluster/controller.ts'
+import { DeletedTopics } from '../cluster/deleted-topics.ts'
 import type { MetadataImage } from '../cluster/metadata-image.ts'
 import type { Partitions } from '../cluster/partitions.ts'
 import type { LoadedSettings } from '../config/load-settings.ts'
@@ -105,6 +106,7 @@ export function makeServices(
     metadataCache: new MetadataCache(),
     produceTimeouts: new ProduceTimeouts(io),
     telemetry: new Telemetry(io, image, () => config['telemetry.max.bytes']),
+    deletedTopics: new DeletedTopics(io.monotonic),
     autoCreateTopics: (topics) => creator.create(topics),
     logger,
     broker: { brokerId, clusterId, rack: config['broker.rack'] },

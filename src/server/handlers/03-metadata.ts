@@ -23,7 +23,8 @@ const NO_OPERATIONS = -2_147_483_648
  * Brokers, topics and who leads what. The answer that names all topics is encoded once per state of the metadata.
  *
  * A topic that is missing is made while the client waits, when both sides allow it; Kafka answers
- * UNKNOWN_TOPIC_OR_PARTITION meanwhile and clients ask again, so they cannot tell the difference but in time.
+ * UNKNOWN_TOPIC_OR_PARTITION meanwhile, in every version, and clients ask again, so they cannot tell the difference but in
+ * time. One that was deleted a moment ago is answered as by Kafka: who asks for that wants to see it gone.
  */
 export const metadataHandler = defineHandler({
   api: metadata,
@@ -47,10 +48,17 @@ function serve(
   if (!isReadable(request, context.apiVersion)) {
     return refused(request, ErrorCode.INVALID_REQUEST, context)
   }
-  const missing = missingTopics(request, context)
-  return missing.length === 0
+  const { services } = context
+  const awaited: string[] = []
+  const justDeleted: string[] = []
+  for (const name of missingTopics(request, context)) {
+    if (services.deletedTopics.has(name)) justDeleted.push(name)
+    else awaited.push(name)
+  }
+  if (justDeleted.length > 0) void services.autoCreateTopics(justDeleted)
+  return awaited.length === 0
     ? answerSome(request, context, NOTHING_FAILED)
-    : createMissing(missing, context).then((failed) => answerSome(request, context, failed))
+    : createMissing(awaited, context).then((failed) => answerSome(request, context, failed))
 }
 
 const NOTHING_FAILED: ReadonlyMap<string, ErrorCode> = new Map()
