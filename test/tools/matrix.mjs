@@ -72,8 +72,15 @@ function table(byClient) {
 
 /** Suites of other people; the lists in test/compat/suites name each test, and why one is left out. */
 function suiteTable() {
-  const rows = resultsIn('suites').map(({ title, passed, wanted, listed, tests, kafka }) => {
-    const cells = [`${passed} of ${wanted}`, listed - wanted, tests - listed, kafka, tests]
+  const rows = resultsIn('suites').map(({ title, passed, again, wanted, listed, tests, kafka }) => {
+    const retried = again > 0 ? ` (${again} when run once more)` : ''
+    const cells = [
+      `${passed} of ${wanted}${retried}`,
+      listed - wanted,
+      tests - listed,
+      kafka,
+      tests,
+    ]
     return `| ${title} | ${cells.join(' | ')} |`
   })
   return [

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { runProgram } from './program.ts'
 import {
   checkSuite,
+  noteOutcome,
   readSuiteList,
   type SuiteEntry,
   type SuiteOutcome,
@@ -36,7 +37,10 @@ export async function runGoSuite(t: Test, suite: GoSuite): Promise<void> {
     : await runTests(suite, wanted)
   for (const entry of wanted) {
     if (outcomes.get(entry.name)?.state === 'pass') continue
-    for (const [name, outcome] of await runTests(suite, [entry])) outcomes.set(name, outcome)
+    if (!outcomes.has(entry.name))
+      outcomes.set(entry.name, { state: 'fail', why: 'it did not run' })
+    for (const [name, outcome] of await runTests(suite, [entry]))
+      noteOutcome(outcomes, name, outcome)
   }
   await checkSuite(t, suite, entries, outcomes)
 }

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { repositoryRoot } from '../../tools/repository-root.ts'
-import type { SuiteOutcome } from './suite-list.ts'
+import { noteOutcome, type SuiteOutcome } from './suite-list.ts'
 
 const processLimitMs = 5 * 60_000
 const testLimitMs = 30_000
@@ -39,7 +39,7 @@ export async function runMochaFile(file: MochaFile): Promise<Map<string, SuiteOu
   for (let tries = 0, left = file.wanted; left.length > 0 && tries <= moreTries; ) {
     const run = await runOnce(file, left)
     if (run.titles.length === 0) throw new Error(`${file.file} did not begin:\n${run.printed}`)
-    for (const [name, outcome] of run.outcomes) outcomes.set(name, outcome)
+    for (const [name, outcome] of run.outcomes) noteOutcome(outcomes, name, outcome)
     const next = run.titles.filter((name) => file.wanted.includes(name) && isLeft(name))
     if (next.length === left.length) tries += 1
     left = next
