@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { startTestBroker } from './harness/broker.ts'
-import { javaArgs } from './harness/client-drivers.ts'
+import { javaArgs } from './harness/java.ts'
 import { runProgram } from './harness/program.ts'
 import {
   checkSelection,
