@@ -17,7 +17,7 @@ import { GroupWorld } from '../unit/coordinator/group-world.ts'
 
 const ONLY = process.env['LMQ_SEED']
 const FACTOR = process.env['LMQ_LONG'] ? 10 : process.env['LMQ_QUICK'] ? 0.1 : 1
-const SEEDS = 60 * FACTOR
+const SEEDS = 100 * FACTOR
 const PARTITIONS = 4
 const GROUP = 'readers'
 

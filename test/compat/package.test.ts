@@ -1,0 +1,95 @@
+// Goal: what `npm pack` ships works where it is installed: the program, the import, its types. Method: the packed files in
+// a folder of their own, with the dependencies that package.json names and no others, and the example tests on top.
+import { execFile } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { repositoryRoot } from '../tools/repository-root.ts'
+import { givenBootstrap } from './harness/broker.ts'
+
+t.setTimeout(180_000)
+
+const run = promisify(execFile)
+const root = repositoryRoot(import.meta.url)
+// The runner has built what a package is made of.
+const isBuilt = process.env['LMQ_PROGRAM'] !== undefined
+const skip = (givenBootstrap || !isBuilt) && 'needs the program that the runner builds'
+
+type Manifest = {
+  readonly dependencies: Record<string, string>
+  readonly optionalDependencies: Record<string, string>
+}
+
+/** @returns a project that has lmq installed, and kafkajs and tap for the examples */
+async function installed(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'lmq-package-'))
+  const pack = ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder]
+  const { stdout } = await run('npm', pack, { cwd: root })
+  const modules = join(folder, 'node_modules')
+  mkdirSync(modules)
+  await run('tar', ['-xzf', join(folder, stdout.trim()), '-C', modules])
+  symlinkSync(join(modules, 'package'), join(modules, 'lmq'), 'dir')
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
+  const { dependencies, optionalDependencies } = manifest
+  for (const name of [
+    ...Object.keys({ ...dependencies, ...optionalDependencies }),
+    'kafkajs',
+    'tap',
+  ]) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true })
+    symlinkSync(join(root, 'node_modules', name), join(modules, name), 'dir')
+  }
+  return folder
+}
+
+t.test('an installed package', { skip }, async (t) => {
+  const folder = await installed()
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const lmq = join(folder, 'node_modules', 'lmq')
+
+  await t.test('the program', async (t) => {
+    const { stdout } = await run(process.execPath, [
+      join(lmq, 'dist', 'bin', 'lmq.js'),
+      '--version',
+    ])
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    t.match(stdout, version)
+  })
+
+  await t.test('the import, by its name', async (t) => {
+    const code = `
+      import { startBroker, startCluster } from 'lmq'
+      const broker = await startBroker()
+      const cluster = await startCluster({ brokers: 2 })
+      console.log(JSON.stringify([broker.bootstrap, cluster.bootstrap]))
+      await Promise.all([broker.stop(), cluster.stop()])`
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code], {
+      cwd: folder,
+    })
+    t.match(JSON.parse(stdout), [/:\d+$/, /:\d+,.*:\d+$/])
+  })
+
+  for (const [name, file] of [
+    ['node-test', 'orders.test.js'],
+    ['tap', 'orders.test.js'],
+  ] as const) {
+    await t.test(`the example for ${name}`, async (t) => {
+      const own = join(folder, name)
+      mkdirSync(own)
+      for (const one of ['package.json', file]) {
+        copyFileSync(join(root, 'examples', name, one), join(own, one))
+      }
+      const { stdout } = await run(process.execPath, [join(own, file)], { cwd: own })
+      t.match(stdout, /(ok 1 -|✔) an order reaches the topic/)
+    })
+  }
+
+  await t.test('its types', async (t) => {
+    const types = readFileSync(join(lmq, 'dist', 'src', 'index.d.ts'), 'utf8')
+    for (const name of ['startBroker', 'startCluster', 'RunningBroker', 'BrokerStartOptions']) {
+      t.match(types, name)
+    }
+  })
+})
