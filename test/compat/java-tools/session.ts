@@ -63,7 +63,7 @@ const everywhere: readonly (readonly [RegExp, string])[] = [
 ]
 
 /** The tool's own list of its options. */
-const usage = /^Option +Description *$[\s\S]*^--version.*$/m
+const usage = /^Option (\(\* = required\))? +Description *$[\s\S]*^--version.*$/m
 
 /** Lines of stack traces, and the error by which Tool.java ends a tool. */
 const noise = /^\s+at \S+\(|^\s+\.\.\. \d+ (more|common)|Tool\$Ended|^ended$|^$/
@@ -114,6 +114,18 @@ export class Session {
     const { status, text } = await this.#run(name, words(args))
     if (status !== 0) throw new Error(`${name} ${words(args).join(' ')}: ${status}\n${text}`)
     return text
+  }
+
+  /**
+   * Runs a command that is answered otherwise than by Kafka, because what it asks for is not served yet. A refusal must end
+   * the tool, and say what is missing. Not while recording.
+   */
+  async refused(t: Test, name: ToolName, args: string | readonly string[], why: RegExp) {
+    if (isRecording) return
+    const { status, text } = await this.#run(name, words(args))
+    const command = `${name} ${words(args).join(' ')}`
+    t.not(status, 0, `${command}: ends as failed`)
+    t.match(text, why, `${command}: says why`)
   }
 
   /** Runs a command and compares what it prints, and how it ends, with what it does against Kafka. */
