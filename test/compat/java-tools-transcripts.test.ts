@@ -10,6 +10,7 @@ import { featureOf } from './harness/context.ts'
 import { MatrixNotes } from './harness/matrix.ts'
 import { makeRealKafka } from './harness/real-kafka.ts'
 import { cluster, elections, reassignments } from './java-tools/cluster.ts'
+import { configSources } from './java-tools/config-sources.ts'
 import { clientMetrics, configs } from './java-tools/configs.ts'
 import { files, fillFiles } from './java-tools/files.ts'
 import { groups, resets } from './java-tools/groups.ts'
@@ -65,6 +66,7 @@ const scenarios: Record<string, readonly [string, (t: Test, session: Session) =>
   groups: ['ConsumerGroupCommand, GroupsCommand: all views', groups],
   resets: ['ConsumerGroupCommand: resets', resets],
   configs: ['ConfigCommand: all entities', configs],
+  'config-sources': ['ConfigCommand: files, loggers, SCRAM', configSources],
   'client-metrics': ['ClientMetricsCommand', clientMetrics],
   records: ['GetOffsetShell, DeleteRecordsCommand, LogDirsCommand: all options', records],
   cluster: [

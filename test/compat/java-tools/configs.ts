@@ -7,6 +7,7 @@ export async function configs(t: Test, session: Session): Promise<void> {
   await session.does('TopicCommand', '--create --topic tuned --partitions 1')
   await ofTopics(same)
   await ofBrokers(same)
+  await session.does('ConfigCommand', '--alter --broker 1 --delete-config no.such') // it was taken
   await ofOthers(same)
   await ofQuotas(same)
 }

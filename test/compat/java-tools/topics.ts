@@ -43,6 +43,11 @@ export async function topics(t: Test, session: Session): Promise<void> {
   await same('--alter --topic plain --partitions 2')
   await same('--alter --topic plain --partitions 6 --replica-assignment 1,1,1,1,1,1')
   await same('--alter --topic plain --partitions 7 --replica-assignment 1,1,1,1,1,1,9')
+  await same('--alter --topic plain --delete-config retention.ms')
+  await same('--alter --topic plain --config retention.ms=1', {
+    as: [[/\[\[.*?\]\]/, '[...]']], // in any order
+  })
+  await same('--describe --topic plain')
   await same('--alter --topic missing --partitions 2')
   await same('--alter --topic missing --partitions 2 --if-exists')
   await same('--list --exclude-internal', { until: /plain/ })
