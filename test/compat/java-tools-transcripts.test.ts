@@ -15,6 +15,7 @@ import { clientMetrics, configs } from './java-tools/configs.ts'
 import { files, fillFiles } from './java-tools/files.ts'
 import { groups, resets } from './java-tools/groups.ts'
 import { load, verifiable } from './java-tools/load.ts'
+import { loadOptions } from './java-tools/load-options.ts'
 import { records } from './java-tools/records.ts'
 import { isRecording, Session } from './java-tools/session.ts'
 import { topics } from './java-tools/topics.ts'
@@ -76,6 +77,10 @@ const scenarios: Record<string, readonly [string, (t: Test, session: Session) =>
   elections: ['LeaderElectionCommand', elections],
   reassignments: ['ReassignPartitionsCommand', reassignments],
   load: ['ProducerPerformance, ConsumerPerformance, EndToEndLatency', load],
+  'load-options': [
+    'ProducerPerformance, ConsumerPerformance, EndToEndLatency: options',
+    loadOptions,
+  ],
   verifiable: ['VerifiableProducer, VerifiableConsumer, ReplicaVerificationTool', verifiable],
   files: ['DumpLogSegments: decoders, index checks', dump],
 }

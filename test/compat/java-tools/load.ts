@@ -1,7 +1,8 @@
 import type { Test } from 'tap'
-import type { Session } from './session.ts'
+import { isRecording, type Session } from './session.ts'
 
-const figures = { as: [[/-?\d+(\.\d+)?([eE]-?\d+)?|NaN|Infinity/g, 'N']] as const }
+/** Figures are each run's own. */
+export const figures = { as: [[/-?\d+(\.\d+)?([eE]-?\d+)?|NaN|Infinity/g, 'N']] as const }
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
 
 /** The tools that measure. Their figures are their own; the counts in them must be right. */
@@ -40,6 +41,7 @@ export async function verifiable(t: Test, session: Session): Promise<void> {
   await session.does('TopicCommand', '--create --topic verified --partitions 1')
   await producing(t, session)
   await consuming(t, session)
+  await choosing(t, session)
   await replicas(t, session)
 }
 
@@ -62,6 +64,10 @@ async function producing(t: Test, session: Session): Promise<void> {
   const pairs = sent.slice(0, 4).map(({ key, value }) => `${key} ${value}`)
   t.same(pairs, ['0 7.0', '1 7.1', '2 7.2', '0 7.3'])
   t.match(events('tool_data'), [{ sent: 200, acked: 200 }])
+  const slowly = '--topic verified --max-messages 20 --throughput 40'
+  const [rate] = eventsIn(await session.alone('VerifiableProducer', slowly))('tool_data')
+  t.match(rate, { sent: 20, acked: 20, target_throughput: 40 })
+  t.ok(Number(rate?.['avg_throughput']) < 60, `about 40 a second: ${rate?.['avg_throughput']}`)
   await session.same(t, 'GetOffsetShell', '--topic verified')
 }
 
@@ -83,10 +89,36 @@ async function consuming(t: Test, session: Session): Promise<void> {
   })
 }
 
+/** The consumer commits by itself, so there is no event of it; how the members share is theirs to choose. */
+async function choosing(t: Test, session: Session): Promise<void> {
+  const read = '--topic verified --max-messages 220 --reset-policy earliest'
+  const own = '--group-id choosers --enable-autocommit'
+  const strategy = '--assignment-strategy org.apache.kafka.clients.consumer.RoundRobinAssignor'
+  const events = eventsIn(await session.does('VerifiableConsumer', `${read} ${own} ${strategy}`))
+  t.same(events('offsets_committed'), [])
+  const consumed = events('records_consumed').map(({ count }) => Number(count))
+  t.equal(
+    consumed.reduce((sum, count) => sum + count, 0),
+    220,
+  )
+  await session.same(t, 'ConsumerGroupCommand', '--describe --group choosers', {
+    until: /choosers/,
+    as: [[/\/127\.0\.0\.1/, '/HOST']],
+  })
+  if (!isRecording) {
+    // It comes later. The tool ends as after success, whatever its consumer throws.
+    const newer = `${read} --group-id newer --group-protocol consumer`
+    const why = /UnsupportedVersionException: The cluster does not support the new CONSUMER group/
+    t.match(await session.does('VerifiableConsumer', newer), why)
+  }
+  await session.same(t, 'VerifiableConsumer', `${read} --group-id x --group-protocol other`)
+}
+
 /** It goes on for ever, so it is ended after its second report. */
 async function replicas(t: Test, session: Session): Promise<void> {
-  const args = '--topics-include verified --report-interval-ms 200 --time -2'
-  const enough = /max lag is 0 for partition verified-0 at offset 200 among 1 partitions/
+  const args =
+    '--topics-include verified --report-interval-ms 200 --time -2 --fetch-size 200 --max-wait-ms 50'
+  const enough = /max lag is 0 for partition verified-0 at offset 220 among 1 partitions/
   const printed = await session.alone('ReplicaVerificationTool', args, enough)
   t.match(printed, /verification process is started/)
   t.notMatch(printed, /ERROR|Exception|different/)
