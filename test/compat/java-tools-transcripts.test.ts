@@ -4,11 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { givenBootstrap, startTestBroker } from './harness/broker.ts'
+import { givenBootstrap } from './harness/broker.ts'
 import { startDriver } from './harness/client-drivers.ts'
 import { featureOf } from './harness/context.ts'
 import { MatrixNotes } from './harness/matrix.ts'
-import { makeRealKafka } from './harness/real-kafka.ts'
 import { cluster, elections, reassignments } from './java-tools/cluster.ts'
 import { configSources } from './java-tools/config-sources.ts'
 import { clientMetrics, configs } from './java-tools/configs.ts'
@@ -17,43 +16,9 @@ import { groups, resets } from './java-tools/groups.ts'
 import { load, verifiable } from './java-tools/load.ts'
 import { loadOptions } from './java-tools/load-options.ts'
 import { records } from './java-tools/records.ts'
+import { startServer } from './java-tools/server.ts'
 import { isRecording, Session } from './java-tools/session.ts'
 import { topics } from './java-tools/topics.ts'
-
-const settings = {
-  'node.id': '1',
-  'num.partitions': '1',
-  'offsets.topic.num.partitions': '3',
-  'group.initial.rebalance.delay.ms': '0',
-  'group.min.session.timeout.ms': '1000',
-}
-
-type Server = {
-  readonly bootstrap: string
-  readonly dataFolder: string
-  /** Ends it in order; its files stay. */
-  end(): Promise<void>
-  stop(): Promise<void>
-}
-
-async function startServer(): Promise<Server> {
-  if (!isRecording) {
-    const broker = await startTestBroker({ settings })
-    const { bootstrap, dataFolder } = broker
-    return { bootstrap, dataFolder, end: () => broker.shutDown(), stop: () => broker.stop() }
-  }
-  const kafka = await makeRealKafka(settings)
-  if (!kafka) throw new Error('there is no Java to record with')
-  await kafka.start()
-  const { bootstrap, dataFolder } = kafka
-  // Kafka fixes min.insync.replicas for the cluster where it has eligible leader replicas; a broker of LMQ has it in its settings.
-  const at = ['--bootstrap-server', bootstrap]
-  const downgrade = ['downgrade', '--feature', 'eligible.leader.replicas.version=0']
-  await kafka.tool('org.apache.kafka.tools.FeatureCommand', [...at, ...downgrade])
-  const remove = ['--alter', '--broker-defaults', '--delete-config', 'min.insync.replicas']
-  await kafka.tool('kafka.admin.ConfigCommand', [...at, ...remove])
-  return { bootstrap, dataFolder, end: () => kafka.end(), stop: () => kafka.remove() }
-}
 
 /** The last one: the server has ended. */
 async function dump(t: Test, session: Session): Promise<void> {
