@@ -5,8 +5,10 @@ import { describeBrokers } from '../../src/client/admin-cluster.ts'
 import { createTopic, type NewTopic } from '../../src/client/admin-topics.ts'
 import { Client, type Metadata, parseBootstrap } from '../../src/client/client.ts'
 import { listOffsets, OffsetSpec } from '../../src/client/offsets.ts'
+import { checkOutcome } from '../../src/client/outcome-error.ts'
 import { createNodeIo } from '../../src/io/node-io.ts'
 import { findCoordinator } from '../../src/protocol/apis/10-find-coordinator.ts'
+import { createTopics } from '../../src/protocol/apis/19-create-topics.ts'
 import { startTestBroker, type TestBroker } from '../compat/harness/broker.ts'
 import { until } from '../compat/harness/waiting.ts'
 import { type ConsulServers, startConsul } from './consul-servers.ts'
@@ -127,6 +129,18 @@ export class ClusterProcesses {
   async createTopic(topic: NewTopic): Promise<void> {
     await createTopic(this.#client, topic)
     await this.inSync(topic.name)
+  }
+
+  /** @param replicas of each partition; the first one leads */
+  async createPlacedTopic(name: string, replicas: readonly (readonly number[])[]): Promise<void> {
+    const assignments = replicas.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds }))
+    const { topics } = await this.#client.request('controller', createTopics, {
+      topics: [{ name, numPartitions: -1, replicationFactor: -1, assignments, configs: [] }],
+      timeoutMs: askMs,
+      validateOnly: false,
+    })
+    checkOutcome(topics[0]?.errorCode ?? -1, `topic ${name}`, topics[0]?.errorMessage)
+    await this.inSync(name)
   }
 
   async partitions(topic: string): Promise<PartitionState[]> {

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const startPatienceMs = 30_000
+/** A broker of a cluster may have to wait for Consul. */
+const startPatienceMs = 90_000
 const stopPatienceMs = 20_000
 
 export type BrokerOptions = {

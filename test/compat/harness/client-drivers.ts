@@ -88,7 +88,9 @@ function spawned(client: ClientName, version: string, program: string, args: str
     for (const each of waiting.splice(0)) each.reject(error)
   })
   const call = async (command: string, args: object = {}) => {
-    if (child.exitCode !== null) throw new Error(`the ${client} driver is gone: ${stderr}`)
+    if (child.exitCode !== null || child.signalCode !== null) {
+      throw new Error(`the ${client} driver is gone: ${stderr}`)
+    }
     const answered = new Promise<Answer>((resolve, reject) => waiting.push({ resolve, reject }))
     child.stdin.write(`${JSON.stringify({ do: command, ...args })}\n`)
     return checked(command, await answered)

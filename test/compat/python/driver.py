@@ -164,7 +164,7 @@ class Driver:
                 **extra,
             )
             producer.poll(0)
-        producer.flush(PATIENCE_S)
+        producer.flush(command.get("patienceS", PATIENCE_S))
         return {"outcomes": outcomes}
 
     def produceFile(self, command):
@@ -205,7 +205,8 @@ class Driver:
             }
         )
         metadata = consumer.list_topics(command["topic"], timeout=PATIENCE_S)
-        partitions = sorted(metadata.topics[command["topic"]].partitions)
+        known = sorted(metadata.topics[command["topic"]].partitions)
+        partitions = command.get("partitions", known)
         start = {int(p): o for p, o in (command.get("from") or {}).items()}
         low = {}
         for p in partitions:
