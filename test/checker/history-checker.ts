@@ -12,6 +12,8 @@ export type SendValue = Place & {
   readonly value: string
   readonly acks: -1 | 0 | 1
   readonly idempotent: boolean
+  /** Not idempotent, but with one request under way at a time: what is stored has the order in which it was sent. */
+  readonly isOrdered?: boolean
   /** Of an `ok`; -1: not known. */
   readonly offset?: number
 }
@@ -57,6 +59,7 @@ export type AnomalyKind =
   | 'going back'
   | 'internal skip'
   | 'non-monotonic send'
+  | 'out of order'
   | 'group offset back'
   | 'group offset ahead'
 
@@ -76,7 +79,10 @@ export type CheckOptions = {
   readonly highWatermarks?: ReadonlyMap<string, number>
 }
 
-type Sent = SendValue & { okMs: number; at: number }
+type Sent = SendValue & { readonly process: string; readonly order: number } & {
+  okMs: number
+  at: number
+}
 
 const MOST_ANOMALIES = 100
 
@@ -145,6 +151,7 @@ class Checker {
       if (read) longestLagMs = Math.max(longestLagMs, read.atMs - sent.okMs)
       else if (sent.acks === -1) this.#missing(sent)
     }
+    for (const [place, values] of this.#values) this.#checkOrder(place, values)
     return {
       anomalies: this.#anomalies,
       sends: this.#sent.size,
@@ -162,7 +169,7 @@ class Checker {
     const { value, offset = -1, acks } = send
     if (type === 'invoke') {
       if (this.#sent.has(value)) throw new Error(`the value ${value} is sent twice`)
-      this.#sent.set(value, { ...send, okMs: -1, at: -1 })
+      this.#sent.set(value, { ...send, process, order: this.#sent.size, okMs: -1, at: -1 })
       return
     }
     const sent = this.#sent.get(value)
@@ -192,6 +199,21 @@ class Checker {
     if (known === undefined) values.set(offset, value)
     else if (known !== value) {
       this.#tell('inconsistent offset', `${place}@${offset} is ${known} and ${value}`)
+    }
+  }
+
+  /** Of a record that is there twice, the first one counts: the other is a retry's. */
+  #checkOrder(place: string, values: ReadonlyMap<number, string>): void {
+    const seen = new Set<string>()
+    const last = new Map<string, Sent>()
+    for (const [offset, value] of [...values].sort(([a], [b]) => a - b)) {
+      const sent = this.#sent.get(value)
+      if (!sent || seen.has(value) || !(sent.idempotent || sent.isOrdered)) continue
+      seen.add(value)
+      const before = last.get(sent.process)
+      if (before && before.order > sent.order) {
+        this.#tell('out of order', `${value} at ${place}@${offset} behind ${before.value}`)
+      } else last.set(sent.process, sent)
     }
   }
 

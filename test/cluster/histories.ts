@@ -23,6 +23,9 @@ export type ClientWork = {
   readonly pauseMs?: number
   /** Records that a producer gives at a time. */
   readonly burst?: number
+  /** A producer's; -1 (all) and idempotent when left out. Without idempotence one request is under way at a time. */
+  readonly acks?: -1 | 0 | 1
+  readonly idempotent?: boolean
   readonly group?: string
   /** Static membership. */
   readonly instance?: string
@@ -176,7 +179,8 @@ export function historyOf(
     const around = { process, type, t }
     if (f === 'send') {
       const [partition, offset, text] = value as [number, number | null, string]
-      const send = { topic, partition, value: text, acks: -1, idempotent: true } as const
+      const { acks = -1, idempotent = true } = work
+      const send = { topic, partition, value: text, acks, idempotent, isOrdered: true }
       events.push({ ...around, f, value: offset === null ? send : { ...send, offset } })
     } else if (f === 'poll') {
       for (const [partition, records] of byPartition(value as [number, number, string][])) {

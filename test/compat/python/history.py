@@ -69,11 +69,13 @@ class History:
     # Sending
 
     def produce(self):
+        idempotent = self.command.get("idempotent", True)
         producer = Producer(
             {
                 "bootstrap.servers": self.bootstrap,
-                "acks": "all",
-                "enable.idempotence": True,
+                "acks": self.command.get("acks", -1),
+                "enable.idempotence": idempotent,
+                **({} if idempotent else {"max.in.flight.requests.per.connection": 1}),
                 "delivery.timeout.ms": self.command.get("deliveryTimeoutMs", 120_000),
                 "linger.ms": self.command.get("lingerMs", 0),
                 "compression.type": self.command.get("codec", "none"),
@@ -108,7 +110,9 @@ class History:
         value = message.value().decode()
         if error is None:
             self.count += 1
-            self.note("ok", "send", [message.partition(), message.offset(), value])
+            # With acks=0 nobody is told of an offset.
+            offset = message.offset() if self.command.get("acks", -1) != 0 else None
+            self.note("ok", "send", [message.partition(), offset, value])
         else:
             # Of an idempotent producer's record that timed out nobody knows whether it was stored.
             self.note("info", "send", [message.partition(), None, value], error.name())

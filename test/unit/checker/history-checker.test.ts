@@ -75,7 +75,10 @@ t.test('each anomaly', async (t) => {
   t.strictSame(kinds([...three, poll([0, 'x']), poll([2, 'z'])]), ['internal skip', 'lost write'])
   t.strictSame(kinds([...send('x', 5), ...send('y', 4), poll([4, 'y'], [5, 'x'])]), [
     'non-monotonic send',
+    'out of order',
   ])
+  const late = [...send('x'), ...send('y', 0), poll([0, 'y'], [1, 'x'])]
+  t.strictSame(kinds(late), ['out of order'], 'also where nobody was told')
   t.strictSame(kinds([group('commit', 5), group('commit', 4)]), ['group offset back'])
   t.strictSame(
     kinds([group('commit', 5), group('committed', -1, 'invoke'), group('committed', 4)]),
@@ -89,6 +92,11 @@ t.test('what may be', async (t) => {
   const lax = { acks: 1, idempotent: false } as const
   t.strictSame(kinds([...send('x', 0, lax), ...send('y', 0, lax), poll([0, 'y'])]), [])
   t.strictSame(kinds([...send('x', 0, lax), poll([0, 'x'], [1, 'x'])]), [])
+  const one = { ...lax, isOrdered: true }
+  const twice = [...send('x', 0, one), ...send('y', 1, one), poll([0, 'x'], [1, 'y'], [2, 'x'])]
+  t.strictSame(kinds(twice), [], 'a retry comes behind what was sent later')
+  const many = [...send('x', 1, lax), ...send('y', 0, lax), poll([0, 'y'], [1, 'x'])]
+  t.strictSame(kinds(many), [], 'several requests under way')
   const assign: HistoryEvent = { process: 'c', type: 'ok', f: 'assign', value: [place], t: 0 }
   t.strictSame(kinds([...send('x', 0), poll([0, 'x']), assign, poll([0, 'x'])]), [])
   const between = [
