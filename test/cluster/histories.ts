@@ -33,10 +33,11 @@ export type ClientWork = {
   readonly settings?: Readonly<Record<string, unknown>>
 }
 
-type Noted = {
+export type Noted = {
   readonly process: string
   readonly type: HistoryEvent['type']
-  readonly f: 'send' | 'poll' | 'assign' | 'revoke' | 'commit'
+  /** `member`: a group's member has a new id, or a new generation where its client tells of it. */
+  readonly f: 'send' | 'poll' | 'assign' | 'revoke' | 'member' | 'commit'
   readonly value: unknown
   readonly t: number
 }
@@ -143,6 +144,11 @@ export class Histories {
       for (const line of whole.split('\n')) if (line !== '') events.push(JSON.parse(line) as Noted)
     }
     return events.sort((a, b) => a.t - b.t)
+  }
+
+  /** What was noted of some kinds, by time. */
+  notes(...kinds: readonly Noted['f'][]): Noted[] {
+    return this.#noted().filter(({ f }) => kinds.includes(f))
   }
 
   judge(): Verdict {

@@ -1,6 +1,6 @@
 """What a client did and saw, as a history for test/checker: one JSON line an event, written as it happens.
 
-{"process", "type": invoke|ok|fail|info, "f": send|poll|assign|commit|committed, "value", "t": milliseconds since 1970}
+{"process", "type": invoke|ok|fail|info, "f": send|poll|assign|revoke|member|commit, "value", "t": milliseconds since 1970}
 """
 
 import json
@@ -182,9 +182,14 @@ class History:
 
         consumer.subscribe([self.topic], on_assign=gain, on_revoke=lose, on_lost=lose)
         due = 0
+        member = None
         while self.running:
             for partition, offset, _ in self.take(consumer):
                 positions[partition] = offset + 1
+            # Of generations this client does not tell.
+            if consumer.memberid() != member:
+                member = consumer.memberid()
+                self.note("ok", "member", [member, None])
             if positions and time.monotonic() >= due:
                 due = time.monotonic() + FIRST_COMMIT_S
                 self.commit(consumer, positions)

@@ -16,7 +16,7 @@ import (
 )
 
 // history is one client that notes what it does and sees until it is told to stop, for test/checker: a JSON line an event.
-// {"process", "type": invoke|ok|fail|info, "f": send|poll|assign|revoke|commit, "value", "t": milliseconds since 1970}
+// {"process", "type": invoke|ok|fail|info, "f": send|poll|assign|revoke|member|commit, "value", "t": milliseconds since 1970}
 type history struct {
 	c        command
 	client   *kgo.Client
@@ -29,6 +29,9 @@ type history struct {
 	failures []string
 	// Next offsets of a group's member that are not committed yet.
 	positions map[int32]int64
+	// Who it last was in its group.
+	member     string
+	generation int32
 }
 
 const commitEvery = 200 * time.Millisecond
@@ -198,6 +201,7 @@ func (h *history) read(running context.Context) {
 			h.lock.Unlock()
 		}
 		if h.c.Role == "group" {
+			h.identify()
 			if time.Now().After(due) {
 				h.commit()
 				due = time.Now().Add(commitEvery)
@@ -224,6 +228,16 @@ func (h *history) turn(f string, places map[string][]int32) {
 		delete(h.positions, partition)
 	}
 	h.note("ok", f, partitions, "")
+}
+
+// identify notes a new member id or generation.
+func (h *history) identify() {
+	member, generation := h.client.GroupMetadata()
+	if member == h.member && generation == h.generation {
+		return
+	}
+	h.member, h.generation = member, generation
+	h.note("ok", "member", []any{member, generation}, "")
 }
 
 func (h *history) commit() {

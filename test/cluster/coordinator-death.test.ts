@@ -1,0 +1,127 @@
+// Goal: a consumer group rides through the death of its coordinator: nobody is evicted, revoked or given a new generation,
+// and commits go on; where another replica of the group's partition leads, and where the only one returns within the
+// members' session. Method: one member of franz-go (Go) and one of librdkafka (Python) in one group; the coordinator is
+// killed (kill -9) twice. What they noted is also judged by test/checker.
+import t, { type Test } from 'tap'
+import { describeGroup } from '../../src/client/admin-groups.ts'
+import { until } from '../compat/harness/context.ts'
+import { whyMissing } from '../compat/harness/tools.ts'
+import { type ClusterProcesses, patienceMs, startClusterProcesses } from './cluster-processes.ts'
+import { Histories } from './histories.ts'
+
+t.setTimeout(0) // the runner limits the file
+
+const topic = 'orders'
+const group = 'riders'
+const partitions = [0, 1, 2]
+const sessionTimeoutMs = 20_000
+const deaths = 2
+
+for (const replicas of [3, 1]) {
+  await t.test(`${replicas} replicas of __consumer_offsets`, async (t) => {
+    const cluster = await startClusterProcesses({
+      settings: {
+        'offsets.topic.replication.factor': String(replicas),
+        'offsets.topic.num.partitions': '3',
+      },
+    })
+    t.teardown(() => cluster?.remove())
+    if (!cluster) return void t.pass('coordinator', { skip: whyMissing('consul') })
+    try {
+      await ridesThrough(t, cluster, replicas)
+    } finally {
+      if (!t.passing()) t.comment(cluster.output)
+    }
+  })
+}
+
+async function ridesThrough(t: Test, cluster: ClusterProcesses, replicas: number): Promise<void> {
+  const configs = new Map<string, string>()
+  await cluster.createTopic({ name: topic, partitionCount: 3, replicationFactor: 3, configs })
+  const histories = new Histories(cluster.bootstrap)
+  t.teardown(() => histories.remove())
+  const load = { role: 'produce', topic, partitions, pauseMs: 20, burst: 3 } as const
+  await histories.start('confluent-kafka (Python)', load)
+  const work = { role: 'group', topic, partitions, group, sessionTimeoutMs } as const
+  const members = [
+    await histories.start('franz-go (Go)', work),
+    await histories.start('confluent-kafka (Python)', work),
+  ]
+  if (members.includes(undefined)) return void t.pass('group', { skip: whyMissing('go') })
+  await shared(cluster)
+  await commits(histories, members, Date.now())
+  const before = await memberIds(cluster)
+  const toldBefore = turnsOf(histories)
+  t.ok(
+    toldBefore.some(({ value }) => value.includes(before[0] ?? '')),
+    'members know their ids',
+  )
+  let lastMs = 0
+  for (let death = 0; death < deaths; death++) {
+    const coordinator = await cluster.coordinatorOf(group)
+    lastMs = Date.now()
+    await cluster.kill(coordinator)
+    if (replicas > 1) {
+      await commits(histories, members, lastMs)
+      t.not(await cluster.coordinatorOf(group), coordinator, 'another one coordinates')
+    }
+    await cluster.start(coordinator)
+    await cluster.healed()
+    await commits(histories, members, Date.now())
+  }
+  // Whoever was to be evicted is by now.
+  await commits(histories, members, lastMs + 1.2 * sessionTimeoutMs)
+  t.same(turnsOf(histories), toldBefore, 'no revoke, no assignment, no new member id or generation')
+  t.same(await memberIds(cluster), before, 'the group has the members that it had')
+  await histories.finish(() => cluster.ends(topic))
+  t.same(histories.judge().anomalies.slice(0, 10), [], 'nothing lost, and no offset went back')
+  t.same(histories.errors.slice(0, 10), [], 'no error reached an application')
+}
+
+type Turn = { readonly process: string; readonly f: string; readonly value: string }
+
+function turnsOf(histories: Histories): Turn[] {
+  const turns = histories.notes('assign', 'revoke', 'member')
+  return turns
+    .filter(({ process }) => process.includes('-group-'))
+    .map(({ process, f, value }) => ({ process, f, value: JSON.stringify(value) }))
+}
+
+/** Waits until both members have a part. */
+async function shared(cluster: ClusterProcesses): Promise<void> {
+  await until(
+    'the group is stable with two members that have a part each',
+    async () => {
+      const { state, members } = await describeGroup(cluster.client, group)
+      return { state, parts: members.map(({ assignment }) => assignment.length) }
+    },
+    ({ state, parts }) => state === 'Stable' && parts.length === 2 && Math.min(...parts) > 0,
+    patienceMs,
+  )
+}
+
+async function memberIds(cluster: ClusterProcesses): Promise<string[]> {
+  const { members } = await describeGroup(cluster.client, group)
+  return members.map(({ memberId }) => memberId).sort()
+}
+
+/** Waits until each member has begun and ended a commit after a moment. */
+async function commits(
+  histories: Histories,
+  members: readonly (string | undefined)[],
+  sinceMs: number,
+): Promise<void> {
+  await until(
+    'all members commit',
+    async () => {
+      const notes = histories.notes('commit').filter(({ t }) => t > sinceMs)
+      return members.filter((member) => {
+        const own = notes.filter(({ process }) => process === member)
+        const begun = own.findIndex(({ type }) => type === 'invoke')
+        return begun < 0 || !own.slice(begun).some(({ type }) => type === 'ok')
+      })
+    },
+    (waiting) => waiting.length === 0,
+    patienceMs,
+  )
+}
