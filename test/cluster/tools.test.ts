@@ -47,8 +47,10 @@ async function all(t: Test, cluster: ClusterProcesses): Promise<void> {
     patienceMs,
   )
   await t.test(`broker ${victim}, the controller, is dead`, (t) => truth(t, cluster, victim))
+  await t.test('the catalogue of Consul shows it as critical', (t) => health(t, cluster, victim))
   await cluster.start(victim)
   await cluster.healed()
+  await t.test('the catalogue of Consul shows it as passing', (t) => health(t, cluster, undefined))
   await t.test('three brokers again', (t) => truth(t, cluster, undefined))
   await t.test('ReplicaVerificationTool: replicas are alike', (t) => verified(t, cluster))
 }
@@ -108,8 +110,10 @@ async function truth(t: Test, cluster: ClusterProcesses, dead: number | undefine
   await t.test('MetadataQuorumCommand describe --status', async (t) => {
     const told = await run(java, mains.quorum, cluster, 'describe', '--status')
     t.equal(Number(/LeaderId:\s+(\d+)/.exec(told)?.[1]), await cluster.controller())
-    t.ok(Number(/LeaderEpoch:\s+(\d+)/.exec(told)?.[1]) >= 1, 'an epoch')
-    t.ok(Number(/HighWatermark:\s+(\d+)/.exec(told)?.[1]) > 0, 'the end of the metadata log')
+    // Nothing is under way: what Consul has is what the controller has.
+    const { controllerEpoch, index } = await headOf(cluster)
+    t.equal(Number(/LeaderEpoch:\s+(\d+)/.exec(told)?.[1]), controllerEpoch, 'its epoch')
+    t.equal(Number(/HighWatermark:\s+(\d+)/.exec(told)?.[1]), index + 1, 'the end of the log')
   })
   await t.test('MetadataQuorumCommand describe --replication', async (t) => {
     const told = await run(java, mains.quorum, cluster, 'describe', '--replication')
@@ -125,6 +129,38 @@ async function truth(t: Test, cluster: ClusterProcesses, dead: number | undefine
         `broker ${id} has a row`,
       )
   })
+}
+
+/** Of the metadata log, as it lies in Consul: a line of JSON, and maybe bytes behind it. */
+async function headOf({ consul }: ClusterProcesses) {
+  const { body } = await consul.call('GET', '/v1/kv/lmq/processes/head?raw')
+  const [line = ''] = body.toString('latin1').split('\n', 1)
+  return JSON.parse(line) as { readonly controllerEpoch: number; readonly index: number }
+}
+
+type CatalogueEntry = {
+  readonly Service: { readonly Meta: Readonly<Record<string, string>> }
+  readonly Checks: readonly { readonly CheckID: string; readonly Status: string }[]
+}
+
+/** Each broker's check: critical when its process has not been heard of for some time. */
+async function health(t: Test, { consul, brokerIds }: ClusterProcesses, dead: number | undefined) {
+  const wanted = brokerIds.map((id) => `broker ${id}: ${id === dead ? 'critical' : 'passing'}`)
+  const told = await until(
+    wanted.join(', '),
+    async () => {
+      const entries = (await consul.json('/v1/health/service/lmq')) as CatalogueEntry[]
+      return entries
+        .flatMap(({ Service, Checks }) => {
+          const own = Checks.filter(({ CheckID }) => CheckID !== 'serfHealth')
+          return own.map(({ Status }) => `broker ${Service.Meta['broker-id']}: ${Status}`)
+        })
+        .sort()
+    },
+    (now) => now.join() === wanted.join(),
+    patienceMs,
+  )
+  t.same(told, wanted)
 }
 
 type Node = { readonly id: number }
