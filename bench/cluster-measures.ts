@@ -145,7 +145,7 @@ function failoverMeasure(
       // Loaded only when it is wanted: it brings the tests' clients with it.
       const { measureFailover } = await import('../test/cluster/failover.ts')
       const watchMs = target.name === 'kafka' ? 18_000 : 5_000
-      const outcome = await measureFailover(target.cluster, kind, 3, watchMs)
+      const outcome = await measureFailover(target, kind, 3, watchMs)
       if (!outcome) throw new MissingTool('Python is missing: no failover figures')
       return { gapMs: outcome.gapMs, errors: outcome.errors.length }
     },

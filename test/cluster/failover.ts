@@ -2,9 +2,10 @@
 // producer with acks=all that sends one record each 10 ms. For the tests, which only hold it below generous ceilings, and
 // for the benchmarks.
 import { uniqueName } from '../compat/harness/waiting.ts'
-import type { ClusterProcesses } from './cluster-processes.ts'
+import { type ClusterProcesses, startClusterProcesses } from './cluster-processes.ts'
 import { pause } from './faults.ts'
 import { Histories, longestGapMs } from './histories.ts'
+import { type Network, startProxiedCluster } from './proxied-cluster.ts'
 
 export const failovers = {
   leader: 'kill -9 of the leader',
@@ -13,6 +14,7 @@ export const failovers = {
   stop: 'graceful stop of the leader',
   'stop-both': 'graceful stop of a broker that is both',
   hang: 'SIGSTOP of the leader, client with request.timeout.ms=500',
+  silent: 'network of the leader silent, client with request.timeout.ms=500',
   'consul-follower': 'kill -9 of a Consul server that follows',
   'consul-leader': 'kill -9 of the leader of Consul',
 } as const
@@ -29,8 +31,25 @@ export type FailoverOutcome = {
 }
 
 const settleMs = 3_000
-/** librdkafka gives up a request to a broker that hangs after 60 s, and nobody else can tell it earlier. */
+/** librdkafka gives up a request to a broker that is silent after 60 s, and nobody else can tell it earlier. */
 const impatient = { 'socket.timeout.ms': 500, 'request.timeout.ms': 500 }
+
+/** Where a kind of fault can be made: only `silent` needs proxies, which cost the others a little time. */
+export const needsProxies = (kind: Failover): boolean => kind === 'silent'
+
+export type Place = { readonly cluster: ClusterProcesses; readonly network?: Network }
+
+/** @returns undefined where there is no Consul */
+export async function startPlace(
+  kind: Failover,
+): Promise<(Place & { remove(): Promise<void> }) | undefined> {
+  if (needsProxies(kind)) {
+    const network = await startProxiedCluster({}, true)
+    return network && { cluster: network.cluster, network, remove: () => network.remove() }
+  }
+  const cluster = await startClusterProcesses()
+  return cluster && { cluster, remove: () => cluster.remove() }
+}
 
 /**
  * Makes one fault under the eyes of one producer, and mends it.
@@ -39,7 +58,7 @@ const impatient = { 'socket.timeout.ms': 500, 'request.timeout.ms': 500 }
  * @returns undefined where the client is missing
  */
 export async function measureFailover(
-  cluster: ClusterProcesses,
+  { cluster, network }: Place,
   kind: Failover,
   replicationFactor: number,
   watchMs = 5_000,
@@ -52,12 +71,12 @@ export async function measureFailover(
       topic,
       partitions: [partition],
       pauseMs: 10,
-      ...(kind === 'hang' && { settings: impatient }),
+      ...((kind === 'hang' || kind === 'silent') && { settings: impatient }),
     })
     if (started === undefined) return undefined
     await pause(settleMs)
     const faultMs = Date.now()
-    const mend = await make(cluster, kind, victim)
+    const mend = await make(cluster, kind, victim, network)
     await pause(watchMs)
     const endMs = Date.now()
     await mend()
@@ -94,6 +113,7 @@ async function make(
   cluster: ClusterProcesses,
   kind: Failover,
   victim: number,
+  network: Network | undefined,
 ): Promise<() => Promise<void>> {
   switch (kind) {
     case 'leader':
@@ -112,6 +132,9 @@ async function make(
     case 'hang':
       cluster.pause(victim)
       return async () => cluster.resume(victim)
+    case 'silent':
+      network?.silence(victim)
+      return async () => network?.heal()
     default: {
       const { consul } = cluster
       const leader = await consul.leader()

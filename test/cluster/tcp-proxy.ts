@@ -80,7 +80,19 @@ export class TcpProxy {
       to.destroy()
       for (const look of [...this.#waiting]) look()
     }
-    for (const socket of [from, to]) socket.on('error', end).on('close', end)
+    // Of the end of a connection the other side hears nothing while nothing passes.
+    const endWhen = (holds: (fault: Fault) => boolean) => () =>
+      void this.#until(() => !holds(this.#faultOf(line.clientId))).then(end)
+    from
+      .on('error', () => {})
+      .on(
+        'close',
+        endWhen(({ holdsRequests }) => holdsRequests === true),
+      )
+    to.on('error', () => {}).on(
+      'close',
+      endWhen(({ holdsAnswers }) => holdsAnswers === true),
+    )
     void this.#pass(line, from, to, ({ holdsRequests }) => holdsRequests === true)
     void this.#pass(line, to, from, ({ holdsAnswers }) => holdsAnswers === true)
   }
