@@ -66,8 +66,9 @@ const raise = (counts: Map<number, number>, brokerId: number, by: number): void 
 /**
  * Chooses replicas for new partitions; the first of each list is to lead. Leaders go round all brokers, so that each
  * topic is spread evenly by itself; each round begins with those that lead least, so that many small topics are even,
- * too, and takes racks in turn among equals. Followers come from other domains as long as there are any, first those that follow this leader least,
- * so that what a dead leader led spreads over all others.
+ * too, and takes racks in turn among equals. Followers come from other domains as long as there are any: first those that
+ * have least of this topic, then those that follow this leader least, so that what a dead leader led spreads over all
+ * others.
  *
  * @param loads what there is already; the new partitions are added
  * @returns one list per partition, without repeats; or why it cannot be done, in Kafka's words (StripedReplicaPlacer)
@@ -89,12 +90,14 @@ export function placeReplicas(
   if (leaders.length === 0) return { refusal: 'All brokers are currently fenced.' }
   const fenced = brokers.filter((broker) => broker.fenced)
   let round: PlacementBroker[] = []
+  const own = new PlacementLoads()
   const replicas: number[][] = []
   for (let index = 0; index < partitions; index++) {
     const at = index % leaders.length
     if (at === 0) round = leastFirst(leaders, loads)
     const leader = round[at] as PlacementBroker
-    const chosen = withFollowers(leader, leaders, fenced, replicationFactor, loads)
+    const chosen = withFollowers(leader, leaders, fenced, replicationFactor, { own, all: loads })
+    own.add(chosen)
     loads.add(chosen)
     replicas.push(chosen)
   }
@@ -127,12 +130,15 @@ const leastFirst = (brokers: readonly PlacementBroker[], loads: PlacementLoads) 
       loads.leaders(a) - loads.leaders(b) || loads.replicas(a) - loads.replicas(b),
   )
 
+/** What brokers carry of the topic that is being placed, and of everything. */
+type Loads = { readonly own: PlacementLoads; readonly all: PlacementLoads }
+
 function withFollowers(
   { brokerId: leader, failureDomain }: PlacementBroker,
   live: readonly PlacementBroker[],
   fenced: readonly PlacementBroker[],
   replicationFactor: number,
-  loads: PlacementLoads,
+  loads: Loads,
 ): number[] {
   const chosen = [leader]
   const domains = new Set([failureDomain])
@@ -157,7 +163,7 @@ function lightest(
   brokers: readonly PlacementBroker[],
   leader: number,
   isFirst: boolean,
-  loads: PlacementLoads,
+  loads: Loads,
 ): PlacementBroker | undefined {
   let best: PlacementBroker | undefined
   for (const broker of brokers) {
@@ -171,8 +177,9 @@ function weigh(
   { brokerId: b }: PlacementBroker,
   leader: number,
   isFirst: boolean,
-  loads: PlacementLoads,
+  { own, all }: Loads,
 ): number {
-  const byPairs = isFirst ? loads.pairs(leader, a) - loads.pairs(leader, b) : 0
-  return byPairs || loads.replicas(a) - loads.replicas(b)
+  const byOwn = own.replicas(a) - own.replicas(b)
+  const byPairs = isFirst ? all.pairs(leader, a) - all.pairs(leader, b) : 0
+  return byOwn || byPairs || all.replicas(a) - all.replicas(b)
 }

@@ -55,7 +55,8 @@ function serve(
     if (services.deletedTopics.has(name)) justDeleted.push(name)
     else awaited.push(name)
   }
-  if (justDeleted.length > 0) void services.autoCreateTopics(justDeleted)
+  // Who wants it asks again, and is told then why it could not be made.
+  if (justDeleted.length > 0) services.autoCreateTopics(justDeleted).catch(() => {})
   return awaited.length === 0
     ? answerSome(request, context, NOTHING_FAILED)
     : createMissing(awaited, context).then((failed) => answerSome(request, context, failed))

@@ -106,8 +106,14 @@ t.test('many small topics spread as one large one does', async (t) => {
 
 t.test('three partitions with two replicas on three brokers', async (t) => {
   const brokers = brokersOf(['a', 'b', 'c'])
-  const lists = placed(brokers, 3, 2)
-  t.strictSame(counts(lists.flat(), brokers), [2, 2, 2])
+  const loads = new PlacementLoads()
+  const pairs = new Map<string, number>()
+  for (let topic = 0; topic < 10; topic++) {
+    const lists = placed(brokers, 3, 2, loads)
+    t.strictSame(counts(lists.flat(), brokers), [2, 2, 2], 'each topic is even by itself')
+    for (const list of lists) pairs.set(list.join(), (pairs.get(list.join()) ?? 0) + 1)
+  }
+  t.strictSame([...pairs.values()], [5, 5, 5, 5, 5, 5], 'and each broker heirs of both others')
 })
 
 t.test('followers of one leader are spread over the others', async (t) => {
