@@ -13,6 +13,7 @@ import { metadata } from '../../src/protocol/apis/03-metadata.ts'
 import { offsetCommit } from '../../src/protocol/apis/08-offset-commit.ts'
 import { apiVersions } from '../../src/protocol/apis/18-api-versions.ts'
 import { createTopics } from '../../src/protocol/apis/19-create-topics.ts'
+import { incrementalAlterConfigs } from '../../src/protocol/apis/44-incremental-alter-configs.ts'
 import { buildBatch, wrapBlock } from '../../src/protocol/batch-builder.ts'
 import { ErrorCode } from '../../src/protocol/error-code.ts'
 import { setCrc } from '../../src/protocol/record-batch.ts'
@@ -38,10 +39,11 @@ const BUDGET_BYTES = 128 * MiB
 const CONSTANT_BYTES = 512 * MiB
 const STALL_CPU_MS = 250
 /**
- * How much longer one in a hundred of the other client's requests may take than at rest, in the long run. The ceiling is
- * for a machine that does other work: bombs keep all its processors busy.
+ * How much longer one in a hundred of the other client's requests may take than at rest, over all of one way of being
+ * hostile, in the long run. The goal is 2, which a quiet machine shows; the rest is for one that does other work.
  */
-const P99_RATIO = 30
+const P99_RATIO = 6
+const ENOUGH_SAMPLES = 300
 /** What is below this is not told apart: chance, and the machine's other work. */
 const LEAST_P99_MS = 20
 /** The same in every ordinary run, another in a long one. */
@@ -62,6 +64,9 @@ function countOf(t: Test, wanted: { long: number; short: number }): number {
   if (allowed < count) t.comment(`${allowed} instead of ${count}: ulimit -n is ${openFiles}`)
   return allowed
 }
+
+/** What the broker says of a log in which a bomb lies. */
+const UNCLEANABLE = 'the log cannot be compacted'
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -100,7 +105,10 @@ const fetchRequest = (topic: string, partitions: readonly number[], maxBytes = M
 })
 
 t.test('hostile connections', { timeout }, async (t) => {
-  const broker = await startBrokerProcess({ 'lmq.memory.budget.bytes': String(BUDGET_BYTES) })
+  const broker = await startBrokerProcess({
+    'lmq.memory.budget.bytes': String(BUDGET_BYTES),
+    'log.cleaner.backoff.ms': '500',
+  })
   t.teardown(() => broker.stop())
   const port = broker.first
   const main = await RawClient.connect(port)
@@ -139,11 +147,15 @@ t.test('hostile connections', { timeout }, async (t) => {
     'requests of 2,000 partitions': manyPartitions,
     'frames of 100 MiB': largeFrames,
     bombs,
+    'bombs that the cleaner meets': buriedBombs,
     'lies in every length and count': lies,
   }
   for (const [title, way] of Object.entries(ways)) {
     if (isLong) await stage.rest()
-    await t.test(title, (t) => way(t, stage))
+    await t.test(title, async (t) => {
+      await way(t, stage)
+      if (isLong) await stage.compare(t)
+    })
   }
 })
 
@@ -154,6 +166,8 @@ class Stage {
   readonly broker: Role<BrokerFigures>
   readonly witness: Role<WitnessFigures>
   #restP99Ms = 0
+  /** Of the other client, since `rest`. */
+  #samplesMs: number[] = []
   readonly create: (
     name: string,
     partitions: number,
@@ -170,6 +184,15 @@ class Stage {
     this.broker = broker
     this.witness = witness
     this.create = create
+  }
+
+  /** Waits until the broker has said that a log cannot be compacted, which is no bug here. */
+  async cleanerGivesUp(): Promise<void> {
+    for (;;) {
+      const { errors } = await this.broker.figures()
+      if (errors.some((error) => error.startsWith(UNCLEANABLE))) return
+      await pause(50)
+    }
   }
 
   async connect(t: Test): Promise<RawClient> {
@@ -195,6 +218,18 @@ class Stage {
     await pause(3_000)
     this.#restP99Ms = (await this.witness.figures()).p99Ms
     await this.broker.figures()
+    this.#samplesMs = []
+  }
+
+  /** Holds how the other client was served since `rest` against how it was before. */
+  async compare(t: Test): Promise<void> {
+    while (this.#samplesMs.length < ENOUGH_SAMPLES) await this.check(t)
+    const sorted = this.#samplesMs.sort((a, b) => a - b)
+    const p99Ms = sorted[Math.floor(sorted.length * 0.99)] ?? 0
+    const ratio = p99Ms / Math.max(this.#restP99Ms, LEAST_P99_MS)
+    const told = `one in a hundred of ${sorted.length} waited ${ms(p99Ms)}, ${ms(this.#restP99Ms)} before`
+    t.comment(`${told}: ${ratio.toFixed(2)} times as long`)
+    t.ok(ratio < P99_RATIO, told)
   }
 
   /** Takes the figures since the last time and holds them against the limits. */
@@ -205,19 +240,15 @@ class Stage {
     t.comment(
       `peak ${Math.round(found.peakBytes / MiB)} MiB, event loop busy for ${ms(found.stallCpuMs)} at most (${ms(found.stallMs)} on the clock); the other client: ${other.count} answers, p50 ${ms(other.p50Ms)}, p99 ${ms(other.p99Ms)}`,
     )
-    t.same(found.errors, [], 'no bug was met')
+    const bugs = found.errors.filter((error) => !error.startsWith(UNCLEANABLE))
+    t.same(bugs, [], 'no bug was met')
     t.same(other.failures, [], 'the other client was served')
     t.ok(other.count > 0, 'all the time')
     const limit = BUDGET_BYTES + CONSTANT_BYTES
     t.ok(found.peakBytes < limit, `${found.peakBytes} bytes at most, ${limit} allowed`)
     t.ok(found.stallCpuMs < STALL_CPU_MS, `the event loop was busy for ${ms(found.stallCpuMs)}`)
+    this.#samplesMs.push(...other.samplesMs)
     t.ok(other.p99Ms < 2_000, `the other client waited ${ms(other.p99Ms)} for one in a hundred`)
-    // With fewer answers than that one in a hundred is the slowest of all.
-    if (isLong && other.count > 300) {
-      const ratio = other.p99Ms / Math.max(this.#restP99Ms, LEAST_P99_MS)
-      const before = `${ms(this.#restP99Ms)} before`
-      t.ok(ratio < P99_RATIO, `${ratio.toFixed(1)} times as long as at rest, ${before}`)
-    }
     return found
   }
 }
@@ -436,6 +467,16 @@ async function bombBlocks(): Promise<[string, CodecId, Buffer][]> {
   ]
 }
 
+/** A batch around such a block that counts so many records that they may have room in it. */
+function bombOf(codec: CodecId, block: Buffer): Buffer {
+  const record = { key: null, value: null, timestamp: Date.now() }
+  const batch = wrapBlock(block, codec, [record], {}, crc32c)
+  batch.writeInt32BE(9_999_999, 23)
+  batch.writeInt32BE(10_000_000, 57)
+  setCrc(batch, 0, crc32c(batch, 21, batch.length))
+  return batch
+}
+
 /** What makes a broker open a batch. */
 const openers: Record<string, Record<string, string>> = {
   recompression: { 'compression.type': 'uncompressed' },
@@ -458,11 +499,7 @@ async function bombs(t: Test, stage: Stage): Promise<void> {
     for (const [name, codec, block] of blocks) {
       // What is to stay in its codec is passed through by that topic.
       if (title === 'packing' && codec === Codec.gzip) continue
-      const record = { key: null, value: null, timestamp: Date.now() }
-      const batch = wrapBlock(block, codec, [record], {}, crc32c)
-      batch.writeInt32BE(9_999_999, 23)
-      batch.writeInt32BE(10_000_000, 57)
-      setCrc(batch, 0, crc32c(batch, 21, batch.length))
+      const batch = bombOf(codec, block)
       const client = await stage.connect(t)
       const answer = await client.ask(produce, 9, produceRequest(topic, indexes, batch))
       const codes = answer.responses[0]?.partitionResponses.map(({ errorCode }) => errorCode)
@@ -473,6 +510,38 @@ async function bombs(t: Test, stage: Stage): Promise<void> {
     }
     await stage.check(t)
   }
+}
+
+/** Bombs that were passed through closed, in a topic that is compacted afterwards. */
+async function buriedBombs(t: Test, stage: Stage): Promise<void> {
+  const topic = 'buried'
+  await stage.create(topic, 1, { 'max.message.bytes': '2000000', 'segment.ms': '1' })
+  const client = await stage.connect(t)
+  let taken = 0
+  for (const [name, codec, block] of await bombBlocks()) {
+    const batch = bombOf(codec, block)
+    const answer = await client.ask(produce, 9, produceRequest(topic, [0], batch))
+    const code = answer.responses[0]?.partitionResponses[0]?.errorCode
+    const isExpected = code === ErrorCode.NONE || code === ErrorCode.INVALID_RECORD
+    t.ok(isExpected, `${name}: error ${code}`)
+    if (code === ErrorCode.NONE) taken++
+  }
+  t.ok(taken > 2, `${taken} bombs lie in the log`)
+  const settings = { 'cleanup.policy': 'compact', 'min.cleanable.dirty.ratio': '0.01' }
+  await client.ask(incrementalAlterConfigs, 1, {
+    resources: [
+      {
+        resourceType: 2,
+        resourceName: topic,
+        configs: Object.entries(settings).map(([name, value]) => ({
+          ...{ name, value, configOperation: 0 },
+        })),
+      },
+    ],
+    validateOnly: false,
+  })
+  await stage.cleanerGivesUp()
+  await stage.check(t)
 }
 
 /** Puts the largest numbers in every place where a length or a count may stand. */

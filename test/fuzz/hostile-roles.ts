@@ -25,6 +25,8 @@ export type WitnessFigures = {
   readonly count: number
   readonly p50Ms: number
   readonly p99Ms: number
+  /** All times, ascending. */
+  readonly samplesMs: readonly number[]
   readonly failures: readonly string[]
 }
 
@@ -113,7 +115,13 @@ async function beWitness(port: number, topic: string): Promise<void> {
     const sorted = taken.sort((a, b) => a - b)
     taken = []
     const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? 0
-    process.send?.({ count: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), failures })
+    process.send?.({
+      count: sorted.length,
+      p50Ms: at(0.5),
+      p99Ms: at(0.99),
+      samplesMs: sorted,
+      failures,
+    })
   })
   process.send?.(0)
   while (!isOver) {
