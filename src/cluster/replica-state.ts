@@ -34,6 +34,8 @@ export class ReplicaState {
   /** @param leaderEnd what the leader could give away when the request came (exclusive) */
   fetched(fetch: ReplicaFetch, leaderEnd: number): void {
     const { fetchOffset, atMs } = fetch
+    // A long poll that is read once more tells what was so when it came; the follower may have said more since.
+    if (atMs < this.#lastFetchMs) return
     if (fetchOffset >= leaderEnd) this.caughtUpAt(atMs)
     else if (fetchOffset >= this.#leaderEndAtLastFetch) this.caughtUpAt(this.#lastFetchMs)
     this.brokerEpoch = fetch.brokerEpoch

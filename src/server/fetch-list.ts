@@ -1,10 +1,14 @@
 import type { Partition } from '../cluster/partition.ts'
 
-/** What a client asks of one partition. */
-export type FetchWish = {
+/** As a client names it: by the topic's name or its id, the other one is empty. */
+export type PartitionName = {
   readonly topic: string
   readonly topicId: string
   readonly partitionIndex: number
+}
+
+/** What a client asks of one partition. */
+export type FetchWish = PartitionName & {
   readonly fetchOffset: number
   readonly maxBytes: number
   readonly currentLeaderEpoch: number
@@ -118,8 +122,14 @@ export class FetchList {
     this.enqueue(entry)
   }
 
-  forget(wish: { topic: string; topicId: string; partitionIndex: number }): void {
-    const key = keyOf(wish)
+  /** The next request looks at the partition, if it is in the list, as if it named it. */
+  lookAgain(partition: PartitionName): void {
+    const entry = this.#entries.get(keyOf(partition))
+    if (entry !== undefined) this.enqueue(entry)
+  }
+
+  forget(partition: PartitionName): void {
+    const key = keyOf(partition)
     const entry = this.#entries.get(key)
     if (entry === undefined) return
     this.#entries.delete(key)
@@ -154,5 +164,5 @@ export class FetchList {
 }
 
 /** Where ids are used the name is ""; otherwise the id is the zero uuid. */
-const keyOf = (wish: { topic: string; topicId: string; partitionIndex: number }): string =>
-  `${wish.topic === '' ? wish.topicId : wish.topic}/${wish.partitionIndex}`
+const keyOf = ({ topic, topicId, partitionIndex }: PartitionName): string =>
+  `${topic === '' ? topicId : topic}/${partitionIndex}`

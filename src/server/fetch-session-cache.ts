@@ -1,6 +1,6 @@
 import type { Clock, Random } from '../io/io.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
-import { FetchList } from './fetch-list.ts'
+import { FetchList, type PartitionName } from './fetch-list.ts'
 
 /** No session; also the session id of a request without one. */
 export const NO_SESSION = 0
@@ -14,9 +14,14 @@ const EVICTABLE_AFTER_MS = 120_000
 /** Larger fetches get no session: the broker may decline, and the client goes on with full fetches. */
 const MAX_SESSION_PARTITIONS = 20_000
 
+/** The broker id of a session that is no follower's. */
+export const CONSUMER = -1
+
 /** An incremental fetch session (KIP-227). */
 export class FetchSession {
   readonly id: number
+  /** Of the follower; CONSUMER: no follower's. */
+  readonly brokerId: number
   readonly list: FetchList
   readonly createdMs: number
   lastUsedMs: number
@@ -25,9 +30,10 @@ export class FetchSession {
   /** Makes the request that waits on this session answer now. */
   hurry: (() => void) | undefined
 
-  constructor(id: number, usesTopicIds: boolean, isReplica: boolean, nowMs: number) {
+  constructor(id: number, brokerId: number, usesTopicIds: boolean, nowMs: number) {
     this.id = id
-    this.list = new FetchList(usesTopicIds, isReplica)
+    this.brokerId = brokerId
+    this.list = new FetchList(usesTopicIds, brokerId !== CONSUMER)
     this.createdMs = nowMs
     this.lastUsedMs = nowMs
   }
@@ -40,6 +46,8 @@ export class FetchSessionCache {
   readonly #random: Random
   /** The one used least recently stands first. */
   readonly #sessions = new Map<number, FetchSession>()
+  /** By broker id: the sessions of a follower. */
+  readonly #followers = new Map<number, Set<FetchSession>>()
   evictions = 0
 
   constructor(slots: number, clock: Clock, random: Random) {
@@ -60,21 +68,27 @@ export class FetchSessionCache {
   }
 
   /**
-   * @param isReplica a follower's: consumers do not push it out
+   * @param brokerId of the follower whose it is: consumers do not push it out
    * @returns a new session, or undefined when there is no room for one
    */
   create(
     usesTopicIds: boolean,
     partitionCount: number,
-    isReplica = false,
+    brokerId = CONSUMER,
   ): FetchSession | undefined {
     if (partitionCount > MAX_SESSION_PARTITIONS) return undefined
     const nowMs = this.#clock.nowMs()
+    const isReplica = brokerId !== CONSUMER
     if (this.#sessions.size >= this.#slots && !this.#evictFor(partitionCount, isReplica, nowMs)) {
       return undefined
     }
-    const session = new FetchSession(this.#freeId(), usesTopicIds, isReplica, nowMs)
+    const session = new FetchSession(this.#freeId(), brokerId, usesTopicIds, nowMs)
     this.#sessions.set(session.id, session)
+    if (isReplica) {
+      const known = this.#followers.get(brokerId)
+      if (known) known.add(session)
+      else this.#followers.set(brokerId, new Set([session]))
+    }
     return session
   }
 
@@ -87,10 +101,10 @@ export class FetchSessionCache {
     id: number,
     epoch: number,
     usesTopicIds: boolean,
-    isReplica = false,
+    brokerId = CONSUMER,
   ): FetchSession | ErrorCode {
     const session = this.#sessions.get(id)
-    if (session?.list.isReplica !== isReplica) return ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+    if (session?.brokerId !== brokerId) return ErrorCode.FETCH_SESSION_ID_NOT_FOUND
     if (session.epoch !== epoch) return ErrorCode.INVALID_FETCH_SESSION_EPOCH
     if (session.list.usesTopicIds !== usesTopicIds) return ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR
     session.epoch = epoch === 2_147_483_647 ? 1 : epoch + 1
@@ -100,12 +114,34 @@ export class FetchSessionCache {
     return session
   }
 
+  /** The partition is in the session no longer. */
+  forget(session: FetchSession, partition: PartitionName): void {
+    session.list.forget(partition)
+    this.#lookAgain(session, [partition])
+  }
+
   remove(id: number): void {
     const session = this.#sessions.get(id)
     if (session === undefined) return
     this.#sessions.delete(id)
     session.hurry?.()
+    this.#lookAgain(session, session.list.entries())
+    const others = this.#followers.get(session.brokerId)
+    others?.delete(session)
+    if (others?.size === 0) this.#followers.delete(session.brokerId)
     session.list.close()
+  }
+
+  /**
+   * A follower fetches a partition in one session at a time, but its connections are not ordered among themselves: what
+   * it said in a former one may come last. When that one ends, what it says in another session counts again.
+   */
+  #lookAgain(ended: FetchSession, partitions: Iterable<PartitionName>): void {
+    const sessions = this.#followers.get(ended.brokerId)
+    if (sessions === undefined || sessions.size === 1) return
+    for (const partition of partitions) {
+      for (const session of sessions) if (session !== ended) session.list.lookAgain(partition)
+    }
   }
 
   close(): void {

@@ -6,6 +6,7 @@ import { FetchAttempt, type FetchLimits } from '../fetch-attempt.ts'
 import { FetchList } from '../fetch-list.ts'
 import type { FetchingReplica } from '../fetch-read.ts'
 import {
+  CONSUMER,
   type FetchSession,
   FINAL_EPOCH,
   INITIAL_EPOCH,
@@ -52,16 +53,22 @@ export const fetchHandler = defineDirectHandler({
 const replicaIdOf = ({ replicaId, replicaState }: FetchRequest): number =>
   Math.max(replicaId, replicaState.replicaId)
 
+const followerOf = (request: FetchRequest): number => {
+  const replicaId = replicaIdOf(request)
+  return isBroker(replicaId) ? replicaId : CONSUMER
+}
+
 function startFull(request: FetchRequest, context: HandlerContext, reply: Reply<typeof fetch>) {
   const { fetchSessions } = context.services
   if (request.sessionId !== NO_SESSION) fetchSessions.remove(request.sessionId)
   const usesTopicIds = context.apiVersion >= FIRST_VERSION_WITH_IDS
-  const isReplica = isBroker(replicaIdOf(request))
+  const brokerId = followerOf(request)
+  const isReplica = brokerId !== CONSUMER
   let session: FetchSession | undefined
   if (request.sessionEpoch === INITIAL_EPOCH && context.apiVersion >= 7) {
     let count = 0
     for (const topic of request.topics) count += topic.partitions.length
-    session = fetchSessions.create(usesTopicIds, count, isReplica)
+    session = fetchSessions.create(usesTopicIds, count, brokerId)
     const id = session?.id
     // A follower begins a new one with each connection; consumers may go on over another.
     if (isReplica && id !== undefined) context.connection.onEnd(() => fetchSessions.remove(id))
@@ -96,9 +103,9 @@ function startIncremental(
 ) {
   const { fetchSessions } = context.services
   const usesTopicIds = context.apiVersion >= FIRST_VERSION_WITH_IDS
-  const isReplica = isBroker(replicaIdOf(request))
+  const brokerId = followerOf(request)
   const { sessionId, sessionEpoch } = request
-  const session = fetchSessions.resume(sessionId, sessionEpoch, usesTopicIds, isReplica)
+  const session = fetchSessions.resume(sessionId, sessionEpoch, usesTopicIds, brokerId)
   if (typeof session === 'number') return reply(sessionError(session))
   // Two requests of one session at a time come only from a client that gave the first one up.
   session.hurry?.()
@@ -109,13 +116,13 @@ function startIncremental(
     const name = usesTopicIds ? '' : topic.topic
     const topicId = usesTopicIds ? topic.topicId : ZERO_UUID
     for (const partitionIndex of topic.partitions) {
-      session.list.forget({ topic: name, topicId, partitionIndex })
+      fetchSessions.forget(session, { topic: name, topicId, partitionIndex })
     }
   }
   if (session.list.size === 0) {
     // That ends it. What was asked for all the same is answered as without a session (FetchManager in FetchSession.scala).
     fetchSessions.remove(session.id)
-    const list = new FetchList(usesTopicIds, isReplica)
+    const list = new FetchList(usesTopicIds, brokerId !== CONSUMER)
     putAll(list, request, usesTopicIds)
     return startAttempt(list, undefined, request, context, reply)
   }

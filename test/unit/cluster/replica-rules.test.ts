@@ -104,6 +104,17 @@ t.test('caught up is who had, when it asked, what there was then', async (t) => 
   t.notOk(replica.isCaughtUp(31, 401, 100))
 })
 
+t.test('a long poll that is read once more says nothing new', async (t) => {
+  const replica = new ReplicaState(2, Number.NEGATIVE_INFINITY)
+  replica.fetched(fetchOf(2, 5, 100), 10)
+  replica.fetched(fetchOf(2, 10, 200), 10)
+  replica.fetched(fetchOf(2, 5, 100), 10)
+  t.equal(replica.logEndOffset, 10)
+  t.ok(replica.isCaughtUp(10, 10_000, 100))
+  replica.fetched(fetchOf(2, 5, 300), 10)
+  t.equal(replica.logEndOffset, 5, 'another process of it, with less')
+})
+
 t.test('where logs part (KIP-101, KIP-279)', async (t) => {
   /** Epochs and their starts, as a follower knows them. */
   const follower = (

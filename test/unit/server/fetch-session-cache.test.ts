@@ -74,3 +74,24 @@ t.test('no slots, no sessions; too many partitions, no session', (t) => {
   t.equal(cacheWith(9).cache.create(false, 1_000_000), undefined)
   t.end()
 })
+
+t.test('what a follower says in one session counts again when another one of it ends', (t) => {
+  const { cache } = cacheWith(10)
+  const [one, two] = [7, 7].map((brokerId) => fill(cache.create(false, 2, brokerId), 2))
+  const others = [8, undefined].map((brokerId) => fill(cache.create(false, 2, brokerId), 2))
+  if (!one || !two) throw new Error('no session')
+  const looksAt = ({ list }: FetchSession) =>
+    list.takeQueue().map(({ partitionIndex }) => partitionIndex)
+  for (const session of [one, two, ...others]) t.same(looksAt(session), [0, 1])
+  cache.forget(one, { topic: 'a', topicId: ZERO_UUID, partitionIndex: 1 })
+  t.same(looksAt(two), [1])
+  cache.remove(one.id)
+  t.same(looksAt(two), [0], 'the other partition was not in it any more')
+  for (const session of others) t.same(looksAt(session), [])
+  cache.remove(two.id)
+  t.equal(cache.resume(two.id, 1, false, 7), ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+  const [other] = others as [FetchSession]
+  t.equal(cache.resume(other.id, 1, false, 7), ErrorCode.FETCH_SESSION_ID_NOT_FOUND, "another's")
+  t.equal(cache.resume(other.id, 1, false, 8), other)
+  t.end()
+})
