@@ -57,6 +57,8 @@ const LOOKS = 20
 /** A look that comes this much later than planned says that this process hung. */
 const LATE_MS = 1_000
 const DIAL_TIMEOUT_MS = 500
+/** For who was lost as the controller a moment ago: somebody in good health answers sooner. */
+const SHORT_DIAL_MS = 100
 /** A broker that stops waits no longer than this until the others know their new leaders. */
 const HANDOVER_MS = 1_000
 
@@ -79,6 +81,8 @@ export class BrokerWatch {
   /** By broker: when it asked to stop, and what the others must have applied before it may. */
   readonly #stopping = new Map<number, { readonly sinceMs: number; readonly index: number }>()
   readonly #dialling = new Set<number>()
+  /** Epochs of brokers whose fencing waits to be written. */
+  readonly #fencing = new Set<number>()
   /** The fenced brokers in some ISR, as of one index of the metadata. */
   #inSync: { readonly index: number; readonly brokerIds: ReadonlySet<number> } = {
     index: -1,
@@ -197,7 +201,7 @@ export class BrokerWatch {
     for (const broker of [...image.liveBrokers()]) {
       if (broker.brokerId === brokerId) continue
       if (broker.brokerId !== gone) void this.#dial(broker.brokerId, broker.brokerEpoch)
-      else void this.#fence(broker.brokerId, broker.brokerEpoch, 'it was lost as the controller')
+      else void this.#dial(broker.brokerId, broker.brokerEpoch, 'it was lost as the controller')
     }
   }
 
@@ -227,31 +231,45 @@ export class BrokerWatch {
     })
   }
 
-  /** Fences a broker whose port refuses: its process is gone. Anything else is left to the session. */
-  async #dial(brokerId: number, brokerEpoch: number): Promise<void> {
+  /**
+   * Fences a broker whose port refuses: its process is gone. Anything else is left to the session.
+   *
+   * @param whyGone it was silent for a session already: now only an answer counts
+   */
+  async #dial(brokerId: number, brokerEpoch: number, whyGone?: string): Promise<void> {
     const { peers, image } = this.#options
     if (this.#closed || !this.#options.controller.isActive || this.#dialling.has(brokerId)) return
     const known = image.brokers.get(brokerId)
     if (!known || known.brokerEpoch !== brokerEpoch || !this.#isWaitedFor(known)) return
     this.#dialling.add(brokerId)
-    const outcome = await peers.dial(brokerId, DIAL_TIMEOUT_MS)
+    const timeoutMs = whyGone === undefined ? DIAL_TIMEOUT_MS : SHORT_DIAL_MS
+    const outcome = await peers.dial(brokerId, timeoutMs)
     this.#dialling.delete(brokerId)
     if (outcome === 'refused') await this.#fence(brokerId, brokerEpoch, 'its port refuses')
+    else if (outcome === 'silent' && whyGone) await this.#fence(brokerId, brokerEpoch, whyGone)
   }
 
   async #fence(brokerId: number, brokerEpoch: number, why: string): Promise<void> {
     const { controller, image, logger } = this.#options
     const known = image.brokers.get(brokerId)
     if (this.#closed || !controller.isActive || !known || known.brokerEpoch !== brokerEpoch) return
-    if (!this.#isWaitedFor(known)) return
+    if (!this.#isWaitedFor(known) || this.#fencing.has(brokerEpoch)) return
     logger.warn({ brokerId, brokerEpoch, why }, 'a broker is gone: others take over what it led')
     const { inControlledShutdown } = known
+    const change = { brokerId, brokerEpoch, fenced: true, inControlledShutdown }
+    const heardMs = this.#liveness.heardMs(brokerId, brokerEpoch)
+    this.#fencing.add(brokerEpoch)
     try {
-      await controller.changeBroker({ brokerId, brokerEpoch, fenced: true, inControlledShutdown })
+      await controller.changeBroker(
+        change,
+        () => this.#liveness.heardMs(brokerId, brokerEpoch) === heardMs,
+      )
       // One that hung must learn what others took over before it takes part again.
       this.#registeredAt.set(brokerEpoch, image.index)
     } catch (error) {
       logger.warn({ brokerId, error: String(error) }, 'a broker could not be fenced')
+    } finally {
+      this.#fencing.delete(brokerEpoch)
     }
   }
 

@@ -44,6 +44,8 @@ type Waiting = {
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
   readonly effects: readonly ControllerEffect[]
+  /** Whether its reason still stands; always, unless said. */
+  readonly isWanted: (() => boolean) | undefined
 }
 
 /** What is decided since the last append, to be committed as one entry. */
@@ -181,8 +183,12 @@ export class Controller {
     return this.#submit((machine) => machine.registerBroker(registration))
   }
 
-  changeBroker(change: BrokerChange): Promise<Outcome> {
-    return this.#submit((machine) => machine.changeBroker(change))
+  /**
+   * @param isWanted whether its reason still stands. An entry may wait long for a store that is away; one with a decision
+   *   that has outlived its reason is given up, and the lead with it: what is decided after it may rest on it.
+   */
+  changeBroker(change: BrokerChange, isWanted?: () => boolean): Promise<Outcome> {
+    return this.#submit((machine) => machine.changeBroker(change), isWanted)
   }
 
   unregisterBroker(brokerId: number): Promise<Outcome> {
@@ -237,7 +243,10 @@ export class Controller {
     this.#stepDown(new LmqError('LMQ_SHUTTING_DOWN', {}))
   }
 
-  #submit<Answer>(decide: (machine: ControllerMachine) => Decision<Answer>): Promise<Answer> {
+  #submit<Answer>(
+    decide: (machine: ControllerMachine) => Decision<Answer>,
+    isWanted?: () => boolean,
+  ): Promise<Answer> {
     const machine = this.#machine
     if (this.#closed) return Promise.reject(new LmqError('LMQ_SHUTTING_DOWN', {}))
     if (!machine) return Promise.reject(new LmqError('LMQ_NOT_CONTROLLER', {}))
@@ -252,7 +261,7 @@ export class Controller {
         machine.apply(record)
         this.#batch.records.push(record)
       }
-      this.#batch.waiting.push({ resolve: () => resolve(answer), reject, effects })
+      this.#batch.waiting.push({ resolve: () => resolve(answer), reject, effects, isWanted })
       if (!this.#committing) this.#commitSoon()
     })
   }
@@ -277,7 +286,7 @@ export class Controller {
     const { records, waiting } = this.#batch
     this.#batch = emptyBatch()
     try {
-      await this.#commit(records)
+      await this.#commit(records, () => waiting.every(({ isWanted }) => isWanted?.() !== false))
     } catch (error) {
       for (const { reject } of waiting) reject(error)
       this.#stepDown(error)
@@ -289,11 +298,12 @@ export class Controller {
     for (const { resolve } of waiting) resolve()
   }
 
-  async #commit(records: readonly MetadataRecord[]): Promise<void> {
+  async #commit(records: readonly MetadataRecord[], isWanted: () => boolean): Promise<void> {
     const leadership = this.#leadership
-    if (!leadership) throw new LmqError('LMQ_NOT_CONTROLLER', {})
+    if (!leadership || !isWanted()) throw new LmqError('LMQ_NOT_CONTROLLER', {})
     if (records.length > 0) {
-      this.#index = await this.#store.append(leadership, this.#index, encodeRecords(records))
+      const payload = encodeRecords(records)
+      this.#index = await this.#store.append(leadership, this.#index, payload, isWanted)
     }
     await this.#tail.applied(this.#index)
   }

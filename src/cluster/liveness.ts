@@ -33,6 +33,12 @@ export class Liveness {
     } else this.#sessions.set(brokerId, { brokerEpoch, heardMs: nowMs, appliedIndex })
   }
 
+  /** When this process of a broker was last heard; minus infinity: never. */
+  heardMs(brokerId: number, brokerEpoch: number): number {
+    const session = this.#sessions.get(brokerId)
+    return session?.brokerEpoch === brokerEpoch ? session.heardMs : Number.NEGATIVE_INFINITY
+  }
+
   /** How far a broker has read the metadata, by its own word; -1: it said nothing yet. */
   appliedIndex(brokerId: number): number {
     return this.#sessions.get(brokerId)?.appliedIndex ?? -1

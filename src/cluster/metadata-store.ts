@@ -28,12 +28,19 @@ export type MetadataStore = {
    * Commits one entry behind `afterIndex`. It is durable and visible to every reader when this resolves.
    *
    * @param afterIndex the index of the entry that the caller believes to be the last; -1 for an empty log
+   * @param isWanted asked before each further attempt, where the store makes several: false gives the entry up, and the
+   *   leadership with it
    * @returns the new entry's index, `afterIndex + 1`
    * @throws LMQ_NOT_CONTROLLER when the leadership is lost or another entry stands at `afterIndex + 1`: nothing was
    *   written; LMQ_DISK_WRITE, LMQ_DISK_FLUSH, LMQ_STORE_UNREACHABLE when it cannot be known whether it was written:
    *   the leadership is lost with it
    */
-  append(leadership: Leadership, afterIndex: number, payload: Buffer): Promise<number>
+  append(
+    leadership: Leadership,
+    afterIndex: number,
+    payload: Buffer,
+    isWanted?: () => boolean,
+  ): Promise<number>
 
   /**
    * Entries from `fromIndex` on, in order; empty when there is nothing newer: than what is committed now, or, for a

@@ -50,8 +50,8 @@ export function createMortalStore(inner: MetadataStore): MortalStore {
         return leadership && mortalLeadership(leadership)
       }),
     depose: (epoch) => guard(() => inner.depose(epoch)),
-    append: (leadership, afterIndex, payload) =>
-      guard(() => inner.append(innerOf(leadership), afterIndex, payload)),
+    append: (leadership, afterIndex, payload, isWanted) =>
+      guard(() => inner.append(innerOf(leadership), afterIndex, payload, isWanted)),
     read: (fromIndex, maxBytes) => guard(() => inner.read(fromIndex, maxBytes)),
     watch(listener): Watch {
       return inner.watch(() => {

@@ -95,6 +95,8 @@ export class Succession {
     this.#lostController = undefined
     // Somebody may have led in between, and have had the lost one back: only the successor itself knows better.
     if (lost?.controllerEpoch !== controllerEpoch - 1) return undefined
+    // It may have come back before its leadership was taken away.
+    if (this.#options.heardMs() > lost.atMs) return undefined
     const recentMs = RECENT_SESSIONS * this.#options.config['broker.session.timeout.ms']
     return this.#nowMs() - lost.atMs <= recentMs ? lost.controllerId : undefined
   }

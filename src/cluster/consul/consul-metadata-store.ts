@@ -179,7 +179,12 @@ export class ConsulMetadataStore implements MetadataStore {
     this.#tellWatchers()
   }
 
-  append(leadership: Leadership, afterIndex: number, payload: Buffer): Promise<number> {
+  append(
+    leadership: Leadership,
+    afterIndex: number,
+    payload: Buffer,
+    isWanted: () => boolean = () => true,
+  ): Promise<number> {
     return this.#inTurn(async () => {
       const lead = this.#checkLeads(leadership)
       const { head: from, hold } = lead
@@ -206,6 +211,7 @@ export class ConsulMetadataStore implements MetadataStore {
         inline,
         also: [{ verb: 'set', key, value }],
         landed: (head) => this.#log.hasEntry(meta, head),
+        isWanted,
       })
       if (written) {
         lead.head = written

@@ -22,14 +22,16 @@ export type HeadWriting = {
   readonly also: readonly ConsulOperation[]
   /** Whether this writing is part of what is in Consul now, though its head was replaced already. */
   readonly landed: (head: Head) => Promise<boolean>
+  /** Asked before each further attempt; always, unless said. */
+  readonly isWanted?: () => boolean
 }
 
 /**
  * Replaces the head, under the fence of the controller's lock, and finds out what became of it. A call without an answer
  * may have happened, or may happen later, when nobody waits for it any more; so the very same transaction is sent again
  * and again until Consul's answer leaves no doubt: written; or refused, because another holds the lock or another head
- * stands there, after which no earlier copy of it can be carried out either. A writing that Consul will not take is given
- * up, and the lead with it: the end of the session voids what may be under way.
+ * stands there, after which no earlier copy of it can be carried out either. A writing that Consul will not take, or that
+ * has outlived its reason, is given up, and the lead with it: the end of the session voids what may be under way.
  */
 export class HeadWriter {
   readonly #port: ConsulPort
@@ -75,12 +77,23 @@ export class HeadWriter {
         if (error.kind === 'unknown') isSettled = false
         if (error.kind === 'invalid') {
           if (isSettled) throw storeError(error)
-          if (++refusals === MAX_REFUSALS) return this.#giveUp(writing, error)
+          if (++refusals === MAX_REFUSALS) {
+            const facts = { index: next.index, error: error.message }
+            const message = 'Consul refuses a metadata entry: see its reason and its limits'
+            this.#logger.error(facts, message)
+            return this.#giveUp(writing, storeError(error))
+          }
         }
         failures++
         this.#tell(error, failures, next.index)
         if (this.#pauses.stopped) throw storeError(error)
         await this.#pauses.afterFailure(failures, LONGEST_PAUSE_MS)
+        if (writing.isWanted?.() === false) {
+          const facts = { index: next.index, controllerEpoch: hold.epoch }
+          const message = 'a metadata entry waited for Consul longer than its reason lasted'
+          this.#logger.warn(facts, message)
+          return this.#giveUp(writing, new LmqError('LMQ_NOT_CONTROLLER', facts))
+        }
       }
     }
     const now = await this.#insist(() => this.#log.readHead())
@@ -90,15 +103,16 @@ export class HeadWriter {
     throw new LmqError('LMQ_NOT_CONTROLLER', { controllerEpoch: hold.epoch, index: next.index })
   }
 
-  /** @returns undefined: an earlier copy was taken */
-  async #giveUp({ hold, next, landed }: HeadWriting, error: ConsulFailure): Promise<undefined> {
-    const facts = { index: next.index, error: error.message }
-    this.#logger.error(facts, 'Consul refuses a metadata entry: see its reason and its limits')
+  /**
+   * @returns undefined: an earlier copy was taken
+   * @throws `error`: none was, and none can be
+   */
+  async #giveUp({ hold, next, landed }: HeadWriting, error: unknown): Promise<undefined> {
     hold.lose()
     await this.#insist(() => this.#port.destroySession(hold.sessionId))
     const now = await this.#insist(() => this.#log.readHead())
     if (now.writeId === next.writeId || (await this.#insist(() => landed(now)))) return undefined
-    throw storeError(error)
+    throw error
   }
 
   #insist<Answer>(read: () => Promise<Answer>): Promise<Answer> {

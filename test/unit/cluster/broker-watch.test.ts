@@ -9,6 +9,7 @@ import type { Decision } from '../../../src/cluster/decision.ts'
 import { MetadataDelta } from '../../../src/cluster/metadata-delta.ts'
 import { MetadataImage } from '../../../src/cluster/metadata-image.ts'
 import type { MetadataRecord } from '../../../src/cluster/metadata-records.ts'
+import type { DialOutcome } from '../../../src/cluster/peers.ts'
 import { brokerConfigOf } from '../../../src/config/broker-config.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
 import { createSimIo, type SimWorld } from '../../sim/sim-io.ts'
@@ -17,7 +18,7 @@ import { defaults, newId, registration, topic } from './machine-fixture.ts'
 const OWN = newId()
 
 /** The controller is broker 1; its image has what is committed at once. */
-function watchedCluster(world: SimWorld) {
+function watchedCluster(world: SimWorld, former?: { readonly dial: DialOutcome }) {
   const { io } = world
   const image = new MetadataImage()
   let index = 0
@@ -28,6 +29,7 @@ function watchedCluster(world: SimWorld) {
   }
   const config = brokerConfigOf()
   const machine = () => new ControllerMachine(configRulesOf(config), image.copy())
+  const stillWanted: (() => boolean)[] = []
   const watch = new BrokerWatch({
     io,
     brokerId: 1,
@@ -37,9 +39,13 @@ function watchedCluster(world: SimWorld) {
       isActive: true,
       controllerEpoch: 1,
       registerBroker: (command) => commit(machine().registerBroker(command)),
-      changeBroker: (command) => commit(machine().changeBroker(command)),
+      changeBroker: (command, isWanted) => {
+        if (isWanted) stillWanted.push(isWanted)
+        return commit(machine().changeBroker(command))
+      },
     },
-    peers: { dial: async () => 'silent' },
+    peers: { dial: async () => former?.dial ?? 'silent' },
+    ...(former && { goneBefore: () => 2 }),
     config,
     logger: silentLogger,
   })
@@ -49,7 +55,7 @@ function watchedCluster(world: SimWorld) {
       { onEnd() {} },
     )
   const sessionMs = config['broker.session.timeout.ms']
-  return { image, machine, commit, watch, beat, sessionMs }
+  return { image, machine, commit, watch, beat, sessionMs, stillWanted }
 }
 
 t.test('a silent broker is unfenced when it has read that it was fenced', async (t) => {
@@ -68,6 +74,35 @@ t.test('a silent broker is unfenced when it has read that it was fenced', async 
     watch.close()
   })
 })
+
+t.test('a fence is wanted until its broker is heard again', async (t) => {
+  const world = createSimIo(5)
+  await world.run(async () => {
+    const { watch, beat, sessionMs, stillWanted } = watchedCluster(world)
+    watch.start()
+    const { brokerEpoch } = await watch.register(registration(2, { unfenced: true }))
+    await new Promise<void>((resolve) => world.io.timers.schedule(2 * sessionMs, resolve))
+    const wanted = () => stillWanted.map((isWanted) => isWanted())
+    t.same(wanted(), [true])
+    await beat(brokerEpoch, 0)
+    t.same(wanted(), [false])
+    watch.close()
+  })
+})
+
+for (const dial of ['answers', 'silent', 'refused'] as const) {
+  t.test(`who was lost as the controller and whose port now says: ${dial}`, async (t) => {
+    const world = createSimIo(5)
+    await world.run(async () => {
+      const { image, machine, commit, watch } = watchedCluster(world, { dial })
+      await commit(machine().registerBroker(registration(2, { unfenced: true })))
+      watch.begin()
+      await new Promise<void>((resolve) => world.io.timers.schedule(10, resolve))
+      t.equal(image.brokers.get(2)?.fenced, dial !== 'answers')
+      watch.close()
+    })
+  })
+}
 
 t.test('a fenced broker that stops holds up nobody', async (t) => {
   const world = createSimIo(5)

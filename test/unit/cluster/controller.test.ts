@@ -17,6 +17,20 @@ const one = (name: string, numPartitions = 1) => ({
   defaults,
 })
 
+/** A disk whose flushes go through `doing`. */
+const flushesThrough = (doing: (flush: () => Promise<void>) => Promise<void>): Io => ({
+  ...io,
+  disk: {
+    ...io.disk,
+    openSync: (path, mode) => {
+      const file = io.disk.openSync(path, mode)
+      const flush = file.flush.bind(file)
+      file.flush = () => doing(flush)
+      return file
+    },
+  },
+})
+
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
 }
@@ -85,18 +99,7 @@ t.test('snapshots keep the log short, and lead to the same image', async (t) => 
 
 t.test('after a disk error every waiting and every later command is told', async (t) => {
   let isBroken = false
-  const through: Io = {
-    ...io,
-    disk: {
-      ...io.disk,
-      openSync: (path, mode) => {
-        const file = io.disk.openSync(path, mode)
-        const flush = file.flush.bind(file)
-        file.flush = () => (isBroken ? Promise.reject(new Error('EIO')) : flush())
-        return file
-      },
-    },
-  }
+  const through = flushesThrough((flush) => (isBroken ? Promise.reject(new Error('EIO')) : flush()))
   const cluster = await openCluster(await tempFolder(t), { through })
   await cluster.controller.createTopics(one('before'))
   isBroken = true
@@ -108,6 +111,38 @@ t.test('after a disk error every waiting and every later command is told', async
   await t.rejects(cluster.controller.createTopics(one('c')), { code: 'LMQ_NOT_CONTROLLER' })
   t.notOk(cluster.controller.isActive)
   t.strictSame([...cluster.image.topics.keys()], ['before'])
+  await cluster.close()
+})
+
+t.test('what has outlived its reason while it waited for the store is not written', async (t) => {
+  let flushing: (() => void) | undefined
+  let isHeld = false
+  const through = flushesThrough(async (flush) => {
+    if (isHeld) await new Promise<void>((resolve) => (flushing = resolve))
+    await flush()
+  })
+  const cluster = await openCluster(await tempFolder(t), { through })
+  const { controller, image, brokerEpoch } = cluster
+  const change = { brokerId: 1, brokerEpoch, fenced: true, inControlledShutdown: false }
+  isHeld = true
+  const first = controller.createTopics(one('a'))
+  await until(() => flushing !== undefined)
+  const late = Promise.allSettled([
+    controller.changeBroker(change, () => false),
+    controller.createTopics(one('b')),
+  ])
+  isHeld = false
+  flushing?.()
+  await first
+  for (const outcome of await late) {
+    t.match(outcome, { status: 'rejected', reason: { code: 'LMQ_NOT_CONTROLLER' } })
+  }
+  await until(() => controller.isActive)
+  t.equal(image.brokers.get(1)?.fenced, false)
+  t.strictSame([...image.topics.keys()], ['a'], 'it was decided after it')
+  const answer = await controller.changeBroker(change, () => true)
+  t.equal(errorName(answer.errorCode), 'NONE')
+  t.equal(image.brokers.get(1)?.fenced, true)
   await cluster.close()
 })
 

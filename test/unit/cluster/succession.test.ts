@@ -66,3 +66,43 @@ t.test('who is fenced and away does not count, who is not fenced does', async (t
   t.ok(await deposed(new Map<number, boolean | undefined>([[3, true], ...away]), [4, 5]))
   t.notOk(await deposed(new Map<number, boolean | undefined>([[3, true], ...away]), []))
 })
+
+t.test(
+  'a controller that was lost and heard again is no longer gone for its successor',
+  async (t) => {
+    const world = createSimIo(7)
+    const { io } = world
+    let heardMs = 0
+    const config = brokerConfigOf()
+    const succession = new Succession({
+      io,
+      brokerId: OWN,
+      image: new TestMachine(2).image,
+      store: { depose: async () => {} },
+      peers: {
+        connection: async (brokerId) => {
+          throw new LmqError('LMQ_CONNECTION_CLOSED', { brokerId })
+        },
+        dial: async () => 'silent',
+      },
+      known: () => ({ controllerId: CONTROLLER, controllerEpoch: 5 }),
+      heardMs: () => heardMs,
+      config,
+      logger: silentLogger,
+    })
+    await world.run(async () => {
+      const pause = () =>
+        new Promise<void>((resolve) =>
+          io.timers.schedule(config['broker.session.timeout.ms'] + 1, resolve),
+        )
+      await pause()
+      t.ok(await succession.grants(5))
+      t.equal(succession.goneBefore(6), CONTROLLER)
+      await pause()
+      t.ok(await succession.grants(5))
+      await pause()
+      heardMs = io.monotonic.nowMs()
+      t.equal(succession.goneBefore(6), undefined)
+    })
+  },
+)

@@ -58,8 +58,9 @@ function refusingConsul(firstArrives: boolean) {
     new Pauses(io),
     silentLogger,
   )
-  const write = () =>
+  const write = (isWanted?: () => boolean) =>
     writer.write({
+      ...(isWanted && { isWanted }),
       hold,
       from: emptyHead,
       next,
@@ -86,4 +87,21 @@ t.test('one whose first copy was taken is known to be written', async (t) => {
     t.equal(await write(), undefined)
   })
   t.equal(hold.held, false)
+})
+
+t.test('one that has outlived its reason is given up with the lead', async (t) => {
+  const late = refusingConsul(false)
+  await late.world.run(async () => {
+    await t.rejects(
+      late.write(() => false),
+      { code: 'LMQ_NOT_CONTROLLER' },
+    )
+  })
+  t.equal(late.hold.held, false)
+  t.same(late.calls, ['transaction', 'destroy session', 'read'])
+  const taken = refusingConsul(true)
+  await taken.world.run(async () => {
+    t.equal(await taken.write(() => false), undefined, 'its first copy was taken')
+  })
+  t.equal(taken.hold.held, false)
 })
