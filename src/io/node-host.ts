@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises'
 import fs from 'node:fs'
 import { isIP } from 'node:net'
 import os from 'node:os'
@@ -12,6 +11,8 @@ export const nodeHost = {
   /** Whether this machine knows an address of that name; addresses are their own. */
   async resolves(name: string): Promise<boolean> {
     if (isIP(name) !== 0 || name === 'localhost') return true
+    // Most starts never ask.
+    const { lookup } = await import('node:dns/promises')
     return lookup(name).then(
       () => true,
       () => false,

@@ -80,7 +80,7 @@ export async function live(seed: number, options: LifeOptions = {}): Promise<Lif
       anomalies = verdict.anomalies
       seen = verdict
       cluster.observer.check()
-      checkReplicas(cluster)
+      await checkReplicas(cluster)
       await checkFolders(cluster)
     })
   } catch (error) {
@@ -214,17 +214,15 @@ async function readAll(
 }
 
 /** All replicas hold the same, epoch by epoch, from where the last of them begins. */
-function checkReplicas(cluster: SimCluster): void {
-  const known = new Map<string, { readonly id: number; readonly replica: Partition }[]>()
-  for (const id of cluster.brokerIds) {
-    for (const replica of cluster.observer.partitionsOf(id)) {
-      const name = `${replica.topic}-${replica.partitionIndex}`
-      const others = known.get(name)
-      if (others) others.push({ id, replica })
-      else known.set(name, [{ id, replica }])
-    }
-  }
-  for (const [name, replicas] of known) {
+async function checkReplicas(cluster: SimCluster): Promise<void> {
+  // A topic may have been made a moment ago, in place of one of that name, and not everybody has heard of it.
+  const isQuiet = () =>
+    cluster.observer.isCurrent &&
+    [...replicasOf(cluster).values()].every(
+      (replicas) => new Set(replicas.map(({ replica }) => replica.logEndOffset)).size === 1,
+    )
+  if (!(await cluster.until(isQuiet, 30_000))) throw new Error('followers do not catch up')
+  for (const [name, replicas] of replicasOf(cluster)) {
     const start = Math.max(...replicas.map(({ replica }) => replica.logStartOffset))
     const [first, ...others] = replicas.map(({ id, replica }) => ({
       id,
@@ -235,6 +233,22 @@ function checkReplicas(cluster: SimCluster): void {
       throw new Error(`${name} differs on brokers ${first.id} and ${id}`)
     }
   }
+}
+
+/** By `topic-partition`. */
+function replicasOf(
+  cluster: SimCluster,
+): Map<string, { readonly id: number; readonly replica: Partition }[]> {
+  const known = new Map<string, { readonly id: number; readonly replica: Partition }[]>()
+  for (const id of cluster.brokerIds) {
+    for (const replica of cluster.observer.partitionsOf(id)) {
+      const name = `${replica.topic}-${replica.partitionIndex}`
+      const others = known.get(name)
+      if (others) others.push({ id, replica })
+      else known.set(name, [{ id, replica }])
+    }
+  }
+  return known
 }
 
 /** The bytes of all batches of a log that hold something at or above `start`. */

@@ -139,6 +139,12 @@ export class SimObserver {
     return newest
   }
 
+  /** Everybody has read all of the metadata. */
+  get isCurrent(): boolean {
+    const { image } = this
+    return [...this.#parts.values()].every(({ tail }) => tail?.image.index === image?.index)
+  }
+
   get activeController(): number | undefined {
     for (const [id, { controller }] of this.#parts) if (controller?.isActive) return id
     return undefined
