@@ -227,7 +227,7 @@ export const clusterMeasures: readonly ClusterMeasure[] = [
     'stop-controller',
     'stop-both',
     'SIGTERM of a leader that is the controller',
-    200,
+    100,
   ),
   {
     name: 'controller',
