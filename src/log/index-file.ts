@@ -19,6 +19,8 @@ export abstract class IndexFile {
   #count = 0
   /** Entries from here on are not in the file; -1: the file must be written anew. */
   #savedCount = 0
+  /** So many entries were found in the file: nobody has looked yet whether the segment agrees. */
+  #foundCount = 0
   #isActive = false
 
   constructor(disk: Disk, cache: IndexCache, path: string, baseOffset: number, entryBytes: number) {
@@ -52,6 +54,7 @@ export abstract class IndexFile {
     this.#entries = Buffer.alloc(0)
     this.#count = 0
     this.#savedCount = -1
+    this.#foundCount = 0
     this.#isActive = true
     this.#cache.forget(this)
   }
@@ -73,8 +76,14 @@ export abstract class IndexFile {
     this.#entries = content
     this.#count = count
     this.#savedCount = count
+    this.#foundCount = count
     if (!this.#isActive) this.#cache.touch(this)
     return true
+  }
+
+  /** The entry was not added by this process since the file was read. */
+  protected isFound(index: number): boolean {
+    return index < this.#foundCount
   }
 
   get isLoaded(): boolean {
@@ -146,6 +155,7 @@ export abstract class IndexFile {
     this.load()
     if (count >= this.#count) return
     this.#count = count
+    this.#foundCount = Math.min(this.#foundCount, count)
     if (this.#savedCount > count) this.#savedCount = -1
   }
 

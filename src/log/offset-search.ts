@@ -36,13 +36,23 @@ export async function findByTimestamp(
   for (const segment of [...log.segments.all]) {
     // Only the last entry is read here; a segment whose time index cannot be believed is searched.
     if (isTooOld(segment, timestamp)) continue
-    if (!segment.timeIndex.load()) log.rebuildIndexes(segment)
-    const from = Math.max(segment.timeIndex.lookup(timestamp), log.logStartOffset)
+    const from = Math.max(beginOf(log, segment, timestamp), log.logStartOffset)
     const found = await firstMatch(log, segment, from, timestamp)
     if (!found) continue
     return found.offset < upTo ? found : undefined
   }
   return undefined
+}
+
+/** @returns an offset before which there is no record of `timestamp` or younger */
+function beginOf(log: LogCore, segment: Segment, timestamp: number): number {
+  if (segment.timeIndex.load()) {
+    const entry = segment.timeIndex.lookup(timestamp)
+    if (!entry) return segment.baseOffset
+    if (!entry.isFound || segment.agreesWith(entry)) return entry.offset
+  }
+  log.rebuildIndexes(segment)
+  return segment.baseOffset
 }
 
 /** An index without an entry beside a segment with records says nothing: it may have been lost. */

@@ -1,6 +1,12 @@
 import { join } from 'node:path'
 import type { Disk, Timers } from '../io/io.ts'
-import { CRC_START, crcOf, lastOffsetOf, maxTimestampOf } from '../protocol/record-batch.ts'
+import {
+  baseOffsetOf,
+  CRC_START,
+  crcOf,
+  lastOffsetOf,
+  maxTimestampOf,
+} from '../protocol/record-batch.ts'
 import { type ScanEnd, scanBatches } from './batch-scan.ts'
 import { type FileHandles, PooledFile } from './file-handles.ts'
 import type { IndexCache } from './index-cache.ts'
@@ -11,6 +17,12 @@ import { TransactionIndex } from './transaction-index.ts'
 
 /** Offsets in an index are int32, relative to the segment. */
 const maxRelativeOffset = 2 ** 31 - 1
+
+/**
+ * An index that lost its last entries is found out where timestamps ascend; to be sure elsewhere would take a scan of
+ * everything.
+ */
+const NEWEST_LOOK_AHEAD_BYTES = 1024 * 1024
 
 /** What segments of all logs share. */
 export type SegmentShared = {
@@ -91,8 +103,44 @@ export class Segment {
 
   /** The largest timestamp of a record here and the last offset of its batch; (-1, -1) when none has one. */
   get newest(): TimestampOffset {
-    this.#newest ??= this.timeIndex.last
+    this.#newest ??= this.#newestOnDisk()
     return this.#newest
+  }
+
+  /** The file of the time index has no checksum, and retention deletes by what its last entry says. */
+  #newestOnDisk(): TimestampOffset {
+    const { isFound, ...told } = this.timeIndex.last
+    if (!isFound || this.agreesWith(told, NEWEST_LOOK_AHEAD_BYTES)) return told
+    const plan = new IndexPlan(Number.POSITIVE_INFINITY)
+    exhaust(
+      this.visit((buffer, at, lastOffset, sizeBytes) => {
+        plan.add(lastOffset, maxTimestampOf(buffer, at), sizeBytes)
+        return true
+      }),
+    )
+    return plan.newest
+  }
+
+  /**
+   * Whether the batch that has this offset has this largest timestamp.
+   *
+   * @param aheadBytes and within so many bytes behind it there is none that is younger
+   */
+  agreesWith({ timestamp, offset }: TimestampOffset, aheadBytes = 0): boolean {
+    const start = this.offsetIndex.load() ? this.offsetIndex.lookup(offset) : 0
+    let agrees = false
+    let aheadEnd = -1
+    const visit = (buffer: Buffer, at: number, position: number) => {
+      if (lastOffsetOf(buffer, at) < offset) return true
+      const newestMs = maxTimestampOf(buffer, at)
+      if (aheadEnd < 0) {
+        agrees = baseOffsetOf(buffer, at) <= offset && newestMs === timestamp
+        aheadEnd = position + aheadBytes
+      } else if (newestMs > timestamp) agrees = false
+      return agrees && position < aheadEnd
+    }
+    exhaust(scanBatches(this.file, start, this.writtenBytes, undefined, visit))
+    return agrees
   }
 
   /** Age for retention: the newest record, or the file's own time when no record has one. */

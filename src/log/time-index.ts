@@ -7,6 +7,8 @@ const entryBytes = 12
 
 export type TimestampOffset = { timestamp: number; offset: number }
 export const noTimestampOffset: TimestampOffset = { timestamp: -1, offset: -1 }
+/** `isFound`: it was in the file, which has no checksum. */
+export type TimeEntry = TimestampOffset & { isFound: boolean }
 
 /**
  * `.timeindex`: the largest timestamp of the segment up to here (int64) and the last offset of the batch that has it
@@ -35,14 +37,19 @@ export class TimeIndex extends IndexFile {
   }
 
   /** (-1, -1) when there is none. Does not read the whole file. */
-  get last(): TimestampOffset {
-    if (this.isLoaded) return this.count === 0 ? noTimestampOffset : this.#at(this.count - 1)
-    const entry = this.readLastEntry()
-    return entry ? this.#entryIn(entry, 0) : noTimestampOffset
+  get last(): TimeEntry {
+    if (this.isLoaded) {
+      const index = this.count - 1
+      if (index >= 0) return { ...this.#at(index), isFound: this.isFound(index) }
+    } else {
+      const entry = this.readLastEntry()
+      if (entry) return { ...this.#entryIn(entry, 0), isFound: true }
+    }
+    return { ...noTimestampOffset, isFound: false }
   }
 
-  /** From which offset on to look for the first record of `timestamp` or younger. */
-  lookup(timestamp: number): number {
+  /** The last entry that is not younger than `timestamp`; the first record of that age or younger is not before it. */
+  lookup(timestamp: number): TimeEntry | undefined {
     let low = 0
     let high = this.count - 1
     while (low <= high) {
@@ -50,7 +57,7 @@ export class TimeIndex extends IndexFile {
       if (readInt64(this.buffer, middle * entryBytes) <= timestamp) low = middle + 1
       else high = middle - 1
     }
-    return high < 0 ? this.baseOffset : this.#at(high).offset
+    return high < 0 ? undefined : { ...this.#at(high), isFound: this.isFound(high) }
   }
 
   /** Forgets entries of `offset` and above. */

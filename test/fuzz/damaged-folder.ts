@@ -349,11 +349,7 @@ async function checkWhole(
   }
   if (!isStartLost && !path.endsWith('.txnindex') && facts.aborted !== aborted)
     return `aborted are ${facts.aborted}, not ${aborted}`
-  if (
-    !isStartLost &&
-    !path.endsWith('.timeindex') &&
-    JSON.stringify(facts.times) !== JSON.stringify(times)
-  ) {
+  if (!isStartLost && JSON.stringify(facts.times) !== JSON.stringify(times)) {
     return `times lead to ${facts.times}, not to ${times}`
   }
   const next = { producerId, producerEpoch: 0, baseSequence: nextSequence }

@@ -259,6 +259,46 @@ t.test('by time', async (t) => {
   t.equal(await find(0), 4)
 })
 
+t.test('a time index that is damaged after an orderly stop deceives nobody', async (t) => {
+  const { folder, io, dirs, log } = await world(t)
+  const dayMs = 86_400_000
+  for (let offset = 0; offset < 20; offset++) {
+    const batch = batchOf(io, [record('k', 'v'.repeat(30), 100 * dayMs + offset)])
+    await append(log, batch, { nowMs: 100 * dayMs })
+  }
+  const [first] = log.segments.all
+  if (!first || first === log.segments.active) throw new Error('there is one segment')
+  const newest = { ...first.newest }
+  await dirs.close()
+  const path = first.timeIndex.path
+  const sound = fs.readFileSync(path)
+  // Whoever believes that the newest record is older by half deletes it.
+  const config = topicConfig({ 'retention.ms': io.brokerClock.nowMs() - 50 * dayMs })
+  const flipped = (bit: number) => {
+    const damaged = Buffer.from(sound)
+    damaged.writeUInt8(damaged.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
+    return damaged
+  }
+  const damages = [
+    ...Array.from({ length: sound.length * 8 }, (_, bit) => [`bit ${bit}`, flipped(bit)] as const),
+    ...Array.from(sound, (_, size) => [`${size} bytes`, sound.subarray(0, size)] as const),
+  ]
+  for (const [what, damaged] of damages) {
+    fs.writeFileSync(path, damaged)
+    const again = await openLogDirs(io, [folder])
+    const reopened = follow(again.create('orders', 0, topicId, config))
+    await again.applyRetention()
+    const asked = [0, newest.offset - 1, newest.offset, newest.offset + 1]
+    const found: (number | undefined)[] = []
+    for (const offset of asked) {
+      found.push((await reopened.offsetForTimestamp(100 * dayMs + offset, never))?.offset)
+    }
+    t.same([reopened.logStartOffset, ...found], [0, ...asked], what)
+    await again.close()
+    fs.writeFileSync(path, sound)
+  }
+})
+
 t.test('by time inside a batch', async (t) => {
   const { io, log } = await world(t)
   await append(
