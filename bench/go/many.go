@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// mostPartitions of one CreateTopics request: brokers refuse more.
-const mostPartitions = 10_000
+// mostPartitions of one CreateTopics request: Kafka refuses one that leads to more than 10,000 metadata records.
+const mostPartitions = 5_000
 
 // manyTimeout bounds whatever is waited for over thousands of partitions.
 const manyTimeout = 150 * time.Second
