@@ -20,8 +20,13 @@ import { TurnPace } from './turn-pace.ts'
 
 /** Compressed batches that are open at the same time: one of the largest, or many small ones. */
 const openingsBytes = 64 * 1024 * 1024
+/** Of logs that are searched by time: a client may ask for all partitions at once. */
+const searchesBytes = 32 * 1024 * 1024
 /** Folders of partitions are made for so long in one turn of the event loop. */
-const creationMs = 20
+const creationMs = 4
+/** What many logs have gathered is written for so long in one turn, looking at the clock after so many of them. */
+const drainMs = 4
+const drainsPerLook = 32
 /** Logs closed at the same time. */
 const concurrency = 16
 /** A slice of recovery leaves the event loop after this. */
@@ -74,6 +79,7 @@ export class LogDirs {
   /** Where logs were on their way to when the broker stopped, by name. */
   readonly #unfinished = new Map<string, LogDirectory>()
   #dirty: PartitionLog[] = []
+  #isDraining = false
   #isClosed = false
   #unclosed = 0
 
@@ -107,6 +113,7 @@ export class LogDirs {
       crc32c: io.crc32c,
       tailBudget: new TailBudget(options.maxTailBytes),
       openings: new OpeningRoom(openingsBytes),
+      searches: new OpeningRoom(searchesBytes),
       creations: new TurnPace(io.monotonic, io.timers, creationMs),
       settings: options.settings,
       mayHaveGaps: (topic) => options.isCompacted?.(topic) ?? true,
@@ -400,13 +407,30 @@ export class LogDirs {
   // ------------------------------------------------------------------------------------------------ background
 
   #drainAtEndOfTurn(log: PartitionLog): void {
-    if (this.#dirty.push(log) === 1) this.#io.timers.endOfTurn(this.#drainAll)
+    this.#dirty.push(log)
+    if (this.#isDraining) return
+    this.#isDraining = true
+    this.#io.timers.endOfTurn(this.#drainAll)
   }
 
   readonly #drainAll = () => {
+    const { monotonic, timers } = this.#io
     const dirty = this.#dirty
     this.#dirty = []
-    for (const log of dirty) log.drain()
+    this.#isDraining = false
+    const untilMs = dirty.length > drainsPerLook ? monotonic.nowMs() + drainMs : 0
+    let done = 0
+    for (const log of dirty) {
+      log.drain()
+      done++
+      if (untilMs > 0 && done % drainsPerLook === 0 && monotonic.nowMs() >= untilMs) break
+    }
+    if (done === dirty.length) return
+    // The sockets first; a task that is given now would still belong to this turn.
+    this.#dirty = [...dirty.slice(done), ...this.#dirty]
+    if (this.#isDraining) return
+    this.#isDraining = true
+    void Promise.resolve().then(() => timers.endOfTurn(this.#drainAll))
   }
 
   /** See `LogUpkeep`. */

@@ -30,6 +30,8 @@ export type LogShared = SegmentShared & {
   readonly tailBudget: TailBudget
   /** Whoever opens a compressed batch does it in here. */
   readonly openings: OpeningRoom
+  /** Whoever looks for a record by its time does it in here. */
+  readonly searches: OpeningRoom
   /** Folders and files of partitions that are written to for the first time. */
   readonly creations: TurnPace
   readonly settings: LogSettings

@@ -3,7 +3,7 @@ import { ErrorCode } from '../protocol/error-code.ts'
 import type { LogCore } from './log-core.ts'
 import { type ReadOptions, type ReadResult, readError, readNothing } from './log-outcomes.ts'
 import type { LogReader } from './log-reader.ts'
-import { type FoundRecord, findByTimestamp, findNewest } from './offset-search.ts'
+import { type FoundRecord, findByTimestamp, findNewest, SEARCH_BYTES } from './offset-search.ts'
 import type { Segment } from './segment.ts'
 import type { AbortedTransaction } from './transaction-index.ts'
 
@@ -175,14 +175,22 @@ export class LogView {
     return this.#search(() => findNewest(this.#core))
   }
 
-  async #search<Found>(search: () => Promise<Found>): Promise<Found> {
+  /** A search holds a piece of the log, a batch at least, and its file: as many at a time as there is room for. */
+  #search<Found>(search: () => Promise<Found>): Promise<Found> {
+    const { config, shared } = this.#core
+    return shared.searches.run(Math.max(SEARCH_BYTES, config.maxMessageBytes), () =>
+      this.#searchNow(search),
+    )
+  }
+
+  async #searchNow<Found>(search: () => Promise<Found>): Promise<Found> {
     this.#core.open()
     this.#core.assertOnline()
     const { removals } = this.#core.segments
     try {
       return await search()
     } catch (error) {
-      if (removals !== this.#core.segments.removals) return this.#search(search)
+      if (removals !== this.#core.segments.removals) return this.#searchNow(search)
       if (error instanceof LmqError) throw error
       this.#core.home.fail(error, 'read')
       throw new LmqError('LMQ_LOG_DIR_OFFLINE', { folder: this.#core.home.path }, error)

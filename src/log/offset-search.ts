@@ -20,7 +20,8 @@ import type { Segment } from './segment.ts'
 
 export type FoundRecord = { timestamp: number; offset: number; leaderEpoch: number }
 
-const windowBytes = 256 * 1024
+/** Read at once, unless a batch is larger. */
+export const SEARCH_BYTES = 256 * 1024
 /** Records of an opened batch that are looked at before others have their turn. */
 const recordsPerTurn = 200_000
 
@@ -84,7 +85,7 @@ async function firstMatch(
   if (position < 0) return undefined
   while (position < segment.writtenBytes) {
     const limit = segment.writtenBytes
-    let window = await readRange(segment, position, Math.min(windowBytes, limit - position))
+    let window = await readRange(segment, position, Math.min(SEARCH_BYTES, limit - position))
     let at = 0
     while (window.length - at >= BATCH_HEADER_BYTES) {
       const damage = damageAt(window, at, limit - position - at)

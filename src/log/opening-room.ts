@@ -1,6 +1,6 @@
 /**
- * Bounds the memory of batches that are open at the same time, over all logs of a broker. Who comes first is let in
- * first; what is larger than all of the room is let in alone.
+ * Bounds the memory of batches that are open, or of logs that are searched, at the same time, over all logs of a broker.
+ * Who comes first is let in first; what is larger than all of the room is let in alone.
  */
 export class OpeningRoom {
   readonly #sizeBytes: number

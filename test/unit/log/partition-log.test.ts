@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { type Logger, silentLogger } from '../../../src/base/logger.ts'
+import type { Io } from '../../../src/io/io.ts'
 import type { PartitionLog } from '../../../src/log/partition-log.ts'
 import { ErrorCode } from '../../../src/protocol/error-code.ts'
 import {
@@ -297,6 +298,39 @@ t.test('a time index that is damaged after an orderly stop deceives nobody', asy
     await again.close()
     fs.writeFileSync(path, sound)
   }
+})
+
+t.test('not everybody who asks by time reads at once', async (t) => {
+  const real = nodeIo(t)
+  let [reading, most] = [0, 0]
+  const io: Io = {
+    ...real,
+    disk: {
+      ...real.disk,
+      openSync: (path, mode) => {
+        const file = real.disk.openSync(path, mode)
+        const read = file.read.bind(file)
+        file.read = async (buffer, position) => {
+          most = Math.max(most, ++reading)
+          try {
+            return await read(buffer, position)
+          } finally {
+            reading--
+          }
+        }
+        return file
+      },
+    },
+  }
+  const dirs = await openLogDirs(io, [temporaryFolder(t)])
+  const logs = Array.from({ length: 200 }, (_, partition) =>
+    follow(dirs.create('orders', partition, topicId, topicConfig())),
+  )
+  for (const log of logs) await append(log, batchOf(io, [record('k', 'v', 10)]))
+  const found = await Promise.all(logs.map((log) => log.offsetForTimestamp(5, never)))
+  t.same(new Set(found.map((one) => one?.offset)), new Set([0]))
+  t.ok(most > 1 && most <= 32, `${most} at once`)
+  await dirs.close()
 })
 
 t.test('by time inside a batch', async (t) => {
