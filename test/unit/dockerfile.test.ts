@@ -93,6 +93,6 @@ t.test('settings are known and fit the rest', (t) => {
 t.test('it runs as no root and says how it is', (t) => {
   t.same(only('USER'), ['node'])
   t.match(only('HEALTHCHECK')[0], /LMQ_HTTP_PORT.*\/healthz/)
-  t.match(read('src/http/http-server.ts'), /'\/healthz'/)
+  t.match(read('src/http/http-service.ts'), /'\/healthz'/)
   t.end()
 })

@@ -27,6 +27,7 @@ const outsideDoors = [
   'src/cli/',
   'bin/',
   'src/http/http-server.ts',
+  'src/http/http-service.ts',
   // The npm package opens its own sockets.
   'src/cluster/consul/consul-http.ts',
 ]

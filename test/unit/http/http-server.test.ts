@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import t from 'tap'
 import { HttpServer } from '../../../src/http/http-server.ts'
 import { labelled, single } from '../../../src/metrics/metric.ts'
@@ -60,6 +61,26 @@ t.test('metrics are in the text form of Prometheus', async (t) => {
     t.ok(text.split('\n').includes(line), line)
   }
   t.match(text, /process_cpu_seconds_total/)
+})
+
+t.test('the first ones, which come before HTTP is loaded, are all served', async (t) => {
+  const address = await open(t)
+  const { hostname, port } = new URL(address)
+  const slow = connect(Number(port), hostname)
+  slow.write('GET /heal')
+  const answers = Array.from({ length: 20 }, async () => (await fetch(`${address}/healthz`)).status)
+  t.same(new Set(await Promise.all(answers)), new Set([200]))
+  slow.write('thz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+  const chunks: Buffer[] = []
+  for await (const chunk of slow) chunks.push(chunk)
+  t.match(Buffer.concat(chunks).toString(), /^HTTP\/1.1 200 OK\r\n/)
+})
+
+t.test('a port that nobody asked is closed, too', async (t) => {
+  const ends: (() => unknown)[] = []
+  const address = await open({ teardown: (end) => void ends.push(end) })
+  for (const end of ends) await end()
+  await t.rejects(fetch(address))
 })
 
 t.test('metrics come and go', async (t) => {
