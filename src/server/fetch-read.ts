@@ -178,7 +178,8 @@ const RACK_AWARE_SELECTOR = /(^|\.)RackAwareReplicaSelector$/
 
 /**
  * The replica that a consumer of this rack shall read from (KIP-392, Kafka's RackAwareReplicaSelector): one in its rack
- * that has the offset, the one that is furthest.
+ * that is in sync and has the offset, the one that is furthest. One that lags would hold the consumer back, for as long as
+ * it lags: whoever asks the leader again is sent to it again.
  *
  * @returns -1: the leader is right
  */
@@ -195,7 +196,7 @@ function preferredReplica(
   for (const follower of partition.followers) {
     const { brokerId, logEndOffset, logStartOffset, lastCaughtUpMs } = follower
     const peer = image.brokers.get(brokerId)
-    if (!peer || peer.fenced || peer.rack !== rack) continue
+    if (!peer || peer.fenced || peer.rack !== rack || !partition.isr.includes(brokerId)) continue
     if (fetchOffset > logEndOffset || fetchOffset < logStartOffset) continue
     const isBetter =
       !best ||

@@ -430,6 +430,24 @@ story('DeleteRecords waits for the followers', async (cluster, t) => {
   t.match(await ask(4, 60_000), { errorCode: ErrorCode.NONE, lowWatermark: 4 })
 })
 
+/** A consumer in a rack, which asks one broker. */
+const asker =
+  (cluster: TestCluster) =>
+  async (brokerId: number, rackId: string, fetchOffset = 0, maxWaitMs = 0) => {
+    const connection = new TestConnection(cluster.broker(brokerId), undefined)
+    const partitions = [{ partition: 0, fetchOffset, partitionMaxBytes: 100_000 }]
+    const answer = await connection.request(fetch, {
+      maxWaitMs,
+      minBytes: 1,
+      maxBytes: 1_000_000,
+      rackId,
+      topics: [{ topic: '', topicId: TOPIC_ID, partitions }],
+      forgottenTopicsData: [],
+    })
+    connection.close()
+    return answer.responses[0]?.partitions[0]
+  }
+
 story(
   'consumers are sent to the replica in their rack, and read there',
   async (cluster, t) => {
@@ -437,25 +455,7 @@ story(
     cluster.create([1, 2, 3])
     const one = cluster.broker(1)
     for (let i = 0; i < 4; i++) await one.append(`a${i}`)
-    const ask = async (brokerId: number, rackId: string, fetchOffset = 0, maxWaitMs = 0) => {
-      const connection = new TestConnection(cluster.broker(brokerId), undefined)
-      const answer = await connection.request(fetch, {
-        maxWaitMs,
-        minBytes: 1,
-        maxBytes: 1_000_000,
-        rackId,
-        topics: [
-          {
-            topic: '',
-            topicId: TOPIC_ID,
-            partitions: [{ partition: 0, fetchOffset, partitionMaxBytes: 100_000 }],
-          },
-        ],
-        forgottenTopicsData: [],
-      })
-      connection.close()
-      return answer.responses[0]?.partitions[0]
-    }
+    const ask = asker(cluster)
     const sent = await ask(1, 'rack2', 0, 30_000)
     t.equal(sent?.preferredReadReplica, 2)
     t.equal(sent?.records?.length ?? 0, 0)
@@ -480,6 +480,35 @@ story(
     t.equal((await ask(1, 'rack2', 0))?.preferredReadReplica, -1)
   },
   { 'replica.selector.class': 'org.apache.kafka.common.replica.RackAwareReplicaSelector' },
+)
+
+story(
+  'consumers are not sent to a replica that is behind, though it has what they ask for',
+  async (cluster, t) => {
+    for (const id of [1, 2]) await cluster.start(id, `rack${id}`)
+    cluster.create([1, 2], { 'follower.replication.throttled.replicas': '*' })
+    const one = cluster.broker(1)
+    const ask = asker(cluster)
+    await one.append('a')
+    t.equal((await ask(1, 'rack2'))?.preferredReadReplica, 2)
+    await cluster.broker(2).stop()
+    cluster.decide({ isr: [1] })
+    for (let i = 0; i < 20; i++) await one.append('x'.repeat(10_000))
+    await cluster.start(2, 'rack2')
+    const [follower] = one.partition.followers
+    await cluster.until('it has begun', () => (follower?.logEndOffset ?? 0) > 1)
+    t.same(cluster.state.isr, [1], 'and is behind')
+    const read = await ask(1, 'rack2')
+    t.equal(read?.preferredReadReplica, -1)
+    t.ok((read?.records?.length ?? 0) > 10_000, 'the leader serves them')
+    await cluster.until('it is in sync', () => cluster.state.isr.length === 2)
+    t.equal((await ask(1, 'rack2'))?.preferredReadReplica, 2)
+  },
+  {
+    'replica.selector.class': 'RackAwareReplicaSelector',
+    'follower.replication.throttled.rate': '100000',
+    'replica.fetch.max.bytes': '20000',
+  },
 )
 
 story('who claims to be a broker and is none sees nothing', async (cluster, t) => {
