@@ -3,28 +3,21 @@
 // and controller, the quorum with what each broker has applied, and that replicas hold the same records.
 import { execFile } from 'node:child_process'
 import t, { type Test } from 'tap'
-import { startDriver } from '../compat/harness/client-drivers.ts'
 import { until } from '../compat/harness/context.ts'
-import type { Driver } from '../compat/harness/driver.ts'
 import { javaArgs } from '../compat/harness/java.ts'
 import { runOrThrow } from '../compat/harness/program.ts'
 import { tool, whyMissing } from '../compat/harness/tools.ts'
 import { type ClusterProcesses, patienceMs, startClusterProcesses } from './cluster-processes.ts'
+import { KafkaTools } from './kafka-tools.ts'
 
 t.setTimeout(0) // the runner limits the file
 
 const topic = 'watched'
-const mains = {
-  topics: 'org.apache.kafka.tools.TopicCommand',
-  quorum: 'org.apache.kafka.tools.MetadataQuorumCommand',
-} as const
 const verification = 'org.apache.kafka.tools.ReplicaVerificationTool'
 const verificationMs = 120_000
 
-type Printed = { status: number; printed: string; complained: string }
-
 const cluster = await startClusterProcesses()
-const java = cluster && startDriver('Java', cluster.bootstrap)
+const java = cluster && KafkaTools.start(cluster.bootstrap)
 t.teardown(async () => {
   await java?.stop()
   await cluster?.remove()
@@ -81,13 +74,7 @@ async function truth(t: Test, cluster: ClusterProcesses, dead: number | undefine
   })
   if (!java) return void t.pass('Java', { skip: whyMissing('java') })
   await t.test('TopicCommand --under-replicated-partitions', async (t) => {
-    const told = await run(
-      java,
-      mains.topics,
-      cluster,
-      '--describe',
-      '--under-replicated-partitions',
-    )
+    const told = await java.run('topics', '--describe --under-replicated-partitions')
     const mine = told.split('\n').filter((line) => line.includes(`Topic: ${topic}\t`))
     t.equal(mine.length, dead === undefined ? 0 : 3, told)
     for (const line of mine) {
@@ -102,13 +89,10 @@ async function truth(t: Test, cluster: ClusterProcesses, dead: number | undefine
     }
   })
   await t.test('TopicCommand --unavailable-partitions: none', async (t) => {
-    t.equal(
-      (await run(java, mains.topics, cluster, '--describe', '--unavailable-partitions')).trim(),
-      '',
-    )
+    t.equal((await java.run('topics', '--describe --unavailable-partitions')).trim(), '')
   })
   await t.test('MetadataQuorumCommand describe --status', async (t) => {
-    const told = await run(java, mains.quorum, cluster, 'describe', '--status')
+    const told = await java.run('quorum', 'describe --status')
     t.equal(Number(/LeaderId:\s+(\d+)/.exec(told)?.[1]), await cluster.controller())
     // Nothing is under way: what Consul has is what the controller has.
     const { controllerEpoch, index } = await headOf(cluster)
@@ -116,7 +100,7 @@ async function truth(t: Test, cluster: ClusterProcesses, dead: number | undefine
     t.equal(Number(/HighWatermark:\s+(\d+)/.exec(told)?.[1]), index + 1, 'the end of the log')
   })
   await t.test('MetadataQuorumCommand describe --replication', async (t) => {
-    const told = await run(java, mains.quorum, cluster, 'describe', '--replication')
+    const told = await java.run('quorum', 'describe --replication')
     const rows = told
       .split('\n')
       .slice(1)
@@ -174,18 +158,6 @@ type Listing = {
 
 function ids(nodes: readonly Node[]): number[] {
   return nodes.map(({ id }) => id).sort()
-}
-
-async function run(
-  java: Driver,
-  main: string,
-  cluster: ClusterProcesses,
-  ...args: string[]
-): Promise<string> {
-  const all = ['--bootstrap-server', cluster.bootstrap, ...args]
-  const answer = (await java.call('tool', { main, args: all, input: '' })) as Printed
-  if (answer.status === 0) return answer.printed
-  throw new Error(`${main} ended with ${answer.status}: ${answer.printed}\n${answer.complained}`)
 }
 
 /** It reads all replicas for as long as it runs, and tells of each that differs. */
