@@ -23,13 +23,17 @@ export type ClusterOptions = {
   readonly consulServers?: number
   /** Settings of all brokers by Kafka's names. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Settings of one broker more. */
+  readonly settingsOf?: (id: number) => Readonly<Record<string, string>>
+  readonly withMetrics?: boolean
 }
 
 /** One broker's process, of any make. */
 export type BrokerProcess = Pick<
   TestBroker,
   'bootstrap' | 'dataFolder' | 'pid' | 'output' | 'start' | 'crash' | 'shutDown' | 'stop'
->
+> &
+  Partial<Pick<TestBroker, 'metrics'>>
 
 export type PartitionState = {
   readonly partition: number
@@ -53,8 +57,10 @@ export async function startClusterProcesses(
         'lmq.consul.address': consul.addresses.join(','),
         'lmq.cluster.id': 'processes',
         ...options.settings,
+        ...options.settingsOf?.(id),
       }
-      brokers.set(id, await startTestBroker({ settings }))
+      const { withMetrics = false } = options
+      brokers.set(id, await startTestBroker({ settings, withMetrics }))
     })
     const failed = (await Promise.allSettled(starts)).find(({ status }) => status === 'rejected')
     if (failed?.status === 'rejected') throw failed.reason
@@ -155,6 +161,13 @@ export class ClusterProcesses {
     })
     const answers = await listOffsets(this.#client, questions)
     return new Map(answers.map(({ partitionIndex, offset }) => [partitionIndex, offset]))
+  }
+
+  /** A counter of one topic on one broker since its start, by what stands behind `kafka_server_brokertopicmetrics_`. */
+  async counted(id: number, topic: string, counter: string): Promise<number> {
+    const name = `kafka_server_brokertopicmetrics_${counter}_total{topic="${topic}"} `
+    const lines = ((await this.broker(id).metrics?.()) ?? '').split('\n')
+    return Number(lines.find((line) => line.startsWith(name))?.slice(name.length) ?? 0)
   }
 
   async leaderOf(topic: string, partition: number): Promise<number> {

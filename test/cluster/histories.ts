@@ -26,7 +26,13 @@ export type ClientWork = {
   /** A producer's; -1 (all) and idempotent when left out. Without idempotence one request is under way at a time. */
   readonly acks?: -1 | 0 | 1
   readonly idempotent?: boolean
+  /** A producer's of librdkafka: record n has the key n modulo this, and the client chooses the partition. */
+  readonly keys?: number
+  /** A producer's of librdkafka: values are filled up to this size; notes have them without. */
+  readonly valueBytes?: number
   readonly group?: string
+  /** A member of librdkafka commits before it gives partitions back, so that nothing is read twice. */
+  readonly commitsOnRevoke?: boolean
   /** Static membership. */
   readonly instance?: string
   readonly sessionTimeoutMs?: number
@@ -178,13 +184,16 @@ export function historyOf(
   const events: HistoryEvent[] = []
   /** Partitions that a group's member was given and has not read from: where it begins is what was committed. */
   const begun = new Map<string, Set<number>>()
+  const hasKeys = [...works.values()].some(({ keys }) => keys !== undefined)
+  const chosen = hasKeys ? chosenPartitions(noted) : new Map<string, number>()
   for (const { process, type, f, value, t } of noted) {
     const work = works.get(process)
     if (!work) continue
     const { topic, group } = work
     const around = { process, type, t }
     if (f === 'send') {
-      const [partition, offset, text] = value as [number, number | null, string]
+      const [given, offset, text] = value as SendNote
+      const partition = given ?? chosen.get(text) ?? -1
       const { acks = -1, idempotent = true } = work
       const send = { topic, partition, value: text, acks, idempotent, isOrdered: true }
       events.push({ ...around, f, value: offset === null ? send : { ...send, offset } })
@@ -213,6 +222,24 @@ export function historyOf(
     }
   }
   return events
+}
+
+type SendNote = [partition: number | null, offset: number | null, value: string]
+
+/** Where records went whose partition the client chose: known when they are acknowledged, or read. */
+function chosenPartitions(noted: readonly Noted[]): Map<string, number> {
+  const chosen = new Map<string, number>()
+  for (const { type, f, value } of noted) {
+    if (f === 'poll') {
+      for (const [partition, , text] of value as [number, number, string][]) {
+        chosen.set(text, partition)
+      }
+    } else if (f === 'send' && type === 'ok') {
+      const [partition, , text] = value as SendNote
+      if (partition !== null) chosen.set(text, partition)
+    }
+  }
+  return chosen
 }
 
 function byPartition(

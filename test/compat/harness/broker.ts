@@ -15,6 +15,8 @@ export type BrokerOptions = {
   readonly settings?: Readonly<Record<string, string>>
   /** Where it listens; any free port when left out. */
   readonly port?: number
+  /** Serves metrics on any free port. */
+  readonly withMetrics?: boolean
 }
 
 /** Another broker's address, given by the caller of the tests. Tests that kill and restart the broker are skipped then. */
@@ -33,6 +35,7 @@ export class TestBroker {
   readonly #launch: (BrokerOptions & { readonly folder: string }) | undefined
   #child: ChildProcess | undefined
   #output = ''
+  #httpAddress: string | undefined
 
   constructor(
     bootstrap: string,
@@ -49,6 +52,12 @@ export class TestBroker {
 
   get pid(): number {
     return this.#child?.pid ?? -1
+  }
+
+  /** What it counts, in Prometheus' text; only of one that was started with `withMetrics`. */
+  async metrics(): Promise<string> {
+    if (!this.#httpAddress) throw new Error('this broker was not started with metrics')
+    return await (await fetch(`${this.#httpAddress}/metrics`)).text()
   }
 
   /** What the broker has printed so far. */
@@ -68,12 +77,14 @@ export class TestBroker {
     const child = spawn(
       program,
       [
-        ...[...args, 'start', '--port', port, '--http-port=-1', '--data', this.dataFolder],
+        ...[...args, 'start', '--port', port, '--data', this.dataFolder],
+        `--http-port=${launch.withMetrics ? 0 : -1}`,
         ...settings.flatMap(([name, value]) => ['--set', `${name}=${value}`]),
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], cwd: launch.folder, env: ownEnvironment() },
     )
     this.#child = child
+    this.#httpAddress = undefined
     const orphaned = () => child.kill('SIGKILL')
     process.once('exit', orphaned)
     child.once('exit', () => process.off('exit', orphaned))
@@ -89,6 +100,7 @@ export class TestBroker {
       const note = (chunk: Buffer) => {
         output += chunk.toString()
         this.#output = `${this.#output}${chunk.toString()}`.slice(-200_000)
+        this.#httpAddress ??= /health, metrics +(\S+)\/healthz/.exec(output)?.[1]
         const address = /Kafka clients connect to \S+:(\d+)/.exec(output)
         if (!address) return
         clearTimeout(limit)

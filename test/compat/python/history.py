@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 PATIENCE_S = 60
 FIRST_COMMIT_S = 0.2
+FILLING = "."
 
 # What a consumer meets while brokers die and lead again; it goes on by itself.
 PASSING = {
@@ -83,16 +84,23 @@ class History:
             }
         )
         pause_s = self.command.get("pauseMs", 10) / 1000
+        # With keys the client chooses the partition.
+        keys = self.command.get("keys", 0)
         number = self.command.get("first", 0)
         due = time.monotonic()
         while self.running:
             for _ in range(self.command.get("burst", 1)):
                 partition = self.partitions[number % len(self.partitions)]
+                place = {"partition": partition}
+                if keys:
+                    partition = None
+                    place = {"key": f"{number % keys}"}
                 value = f"{self.process}:{number}"
                 self.note("invoke", "send", [partition, None, value])
                 try:
+                    filled = value.ljust(self.command.get("valueBytes", 0), FILLING)
                     producer.produce(
-                        self.topic, value=value, partition=partition, on_delivery=self.delivered
+                        self.topic, value=filled, on_delivery=self.delivered, **place
                     )
                     number += 1
                 except BufferError:
@@ -107,7 +115,7 @@ class History:
             self.errors.append("records are left unsent")
 
     def delivered(self, error, message):
-        value = message.value().decode()
+        value = message.value().decode().rstrip(FILLING)
         if error is None:
             self.count += 1
             # With acks=0 nobody is told of an offset.
@@ -138,7 +146,8 @@ class History:
         for message in consumer.consume(1000, timeout_s):
             error = message.error()
             if error is None:
-                read.append([message.partition(), message.offset(), message.value().decode()])
+                value = message.value().decode().rstrip(FILLING)
+                read.append([message.partition(), message.offset(), value])
             elif error.code() not in PASSING and not error.retriable():
                 self.errors.append(error.name())
         if read:
@@ -176,6 +185,9 @@ class History:
             consumer.assign(places)
 
         def lose(consumer, places):
+            # Who gets these partitions now begins where this one ended.
+            if self.command.get("commitsOnRevoke"):
+                self.commit(consumer, positions)
             positions.clear()
             self.note("ok", "revoke", [each.partition for each in places])
             consumer.unassign()
