@@ -304,6 +304,44 @@ export function consulStoreContract(t: Test, prepare: (t: Test) => Promise<Consu
     await port.close()
   })
 
+  check('the clean-up of a deposed controller removes nothing', async (t, scene) => {
+    const { other, root, until } = scene
+    const inner = scene.connect()
+    const refused: string[] = []
+    let next: Leadership | undefined
+    const transaction = async (operations: readonly ConsulOperation[]) => {
+      const isCleaning = operations.some(({ verb }) => verb === 'delete-tree')
+      if (isCleaning && !next) {
+        await other.depose(leadership.controllerEpoch)
+        next = await win(other, 2)
+      }
+      const answer = await inner.transaction(operations)
+      if (isCleaning && !answer.committed) refused.push(answer.why)
+      return answer
+    }
+    const port = new Proxy(inner, {
+      get(target, name: keyof ConsulPort) {
+        if (name === 'transaction') return transaction
+        return (target[name] as (...args: unknown[]) => unknown).bind(target)
+      },
+    })
+    const deposed = await scene.open(port, 'three')
+    const leadership = await win(deposed, 3)
+    let index = -1
+    for (let round = 0; round < 2; round++) {
+      for (let count = 0; count < 70; count++) {
+        index = await deposed.append(leadership, index, bytes(`e${index + 1}`))
+      }
+      await deposed.writeSnapshot(leadership, { index, payload: bytes(`up to ${index}`) })
+    }
+    const before = await inner.keys(root)
+    await until(() => refused.length > 0, 'the clean-up')
+    t.ok(next?.held)
+    t.equal(refused.length, 1, 'it ends with the first refusal')
+    t.strictSame(await inner.keys(root), before)
+    await deposed.close()
+  })
+
   check('what two snapshots replaced is removed', async (t, scene) => {
     const { store, root, until } = scene
     const late = await scene.open(scene.connect(), 'late')
