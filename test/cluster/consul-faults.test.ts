@@ -17,6 +17,7 @@ import { type ConsulServers, startConsul } from './consul-servers.ts'
 t.setTimeout(300_000)
 const consul = await startConsul()
 let clusters = 0
+const sessionTtlMs = 10_000
 
 type Scene = {
   readonly consul: ConsulServers
@@ -213,7 +214,7 @@ check(
     await scene.close(one)
     const port = portOf(scene)
     const recovered = await recoverFromCopy({
-      ...{ io, port, keys, folder: scene.folderOf('one'), logger: silentLogger },
+      ...{ io, port, keys, folder: scene.folderOf('one'), logger: silentLogger, sessionTtlMs },
     })
     t.equal(recovered.index, 3)
     t.ok(recovered.controllerEpoch > leadership.controllerEpoch)
@@ -272,7 +273,7 @@ check('Consul comes back empty: nothing starts over; recovered, all goes on', as
   t.equal(await code(scene.open('one')), 'LMQ_STORE_DIVERGED', 'a start is refused')
   const port = portOf(scene)
   await recoverFromCopy({
-    ...{ io, port, keys, folder: scene.folderOf('one'), logger: silentLogger },
+    ...{ io, port, keys, folder: scene.folderOf('one'), logger: silentLogger, sessionTtlMs },
   })
   await until(async () => (await code(two.head())) === undefined, 'the return')
   const next = await win(two, 2)

@@ -139,7 +139,8 @@ export class ConsulConnection {
 
   #recoveryOf(clusterId: string, folder: string) {
     const keys = new ConsulKeys(this.#config['lmq.consul.prefix'], clusterId)
-    return { io: this.#io, port: this.#port, keys, folder, logger: this.#logger }
+    const sessionTtlMs = this.#config['lmq.consul.session.ttl.ms']
+    return { io: this.#io, port: this.#port, keys, folder, logger: this.#logger, sessionTtlMs }
   }
 
   /** Addresses of brokers, host:port, those that are well first; of one cluster, or of all that are there. */

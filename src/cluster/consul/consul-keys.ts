@@ -15,6 +15,9 @@ import type { CodecId } from '../../io/io.ts'
 
 export const entriesPerBucket = 64
 
+/** The lock of whoever may change the metadata log. */
+export const CONTROLLER_LOCK = 'controller'
+
 const digits = (value: number, length: number) => String(value).padStart(length, '0')
 
 export class ConsulKeys {

@@ -12,7 +12,7 @@ import {
   type PackedMeta,
   type SnapshotMeta,
 } from './consul-keys.ts'
-import type { ConsulPair, ConsulPort } from './consul-port.ts'
+import type { ConsulOperation, ConsulPair, ConsulPort } from './consul-port.ts'
 
 /** An entry up to this size rides in the head, too, and saves its readers a round trip. */
 const INLINE_BYTES = 16 * 1024
@@ -104,8 +104,12 @@ export class ConsulLog {
 
   /** One value after the other, under keys that nobody reads before the head names them: repeating it does no harm. */
   async writeChunk(folder: string, at: number, stored: Buffer): Promise<void> {
+    await this.#port.transaction([this.chunkWriting(folder, at, stored)])
+  }
+
+  chunkWriting(folder: string, at: number, stored: Buffer): ConsulOperation {
     const value = stored.subarray(at * CHUNK_BYTES, (at + 1) * CHUNK_BYTES)
-    await this.#port.transaction([{ verb: 'set', key: this.#keys.chunk(folder, at), value }])
+    return { verb: 'set', key: this.#keys.chunk(folder, at), value }
   }
 
   /**

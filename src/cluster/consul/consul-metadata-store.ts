@@ -18,7 +18,7 @@ import type {
 import { ConsulAnnouncement } from './consul-announcement.ts'
 import { ConsulCleaner } from './consul-cleaner.ts'
 import { ConsulFollower } from './consul-follower.ts'
-import { ConsulKeys, encodeHead, type Head } from './consul-keys.ts'
+import { CONTROLLER_LOCK, ConsulKeys, encodeHead, type Head } from './consul-keys.ts'
 import { type ConsulHold, ConsulLocks } from './consul-locks.ts'
 import { ConsulLog } from './consul-log.ts'
 import { ConsulMembers } from './consul-members.ts'
@@ -52,7 +52,6 @@ export type ConsulStoreOptions = {
 /** What the leader knows of the log that it alone writes. */
 type Lead = { readonly leadership: Leadership; readonly hold: ConsulHold; head: Head }
 
-const CONTROLLER = 'controller'
 /** Attempts to read what is new, before it is told that Consul does not answer. */
 const READ_ATTEMPTS = 5
 const WATCH_WAIT_MS = 3_000
@@ -117,7 +116,7 @@ export class ConsulMetadataStore implements MetadataStore {
     const waitMs = options.watchWaitMs ?? WATCH_WAIT_MS
     this.#watches = [
       this.#watchOf(keys.head, waitMs, (pair) => this.#onHead(pair)),
-      this.#watchOf(keys.lock(CONTROLLER), waitMs, async (pair) => this.#onLock(pair)),
+      this.#watchOf(keys.lock(CONTROLLER_LOCK), waitMs, async (pair) => this.#onLock(pair)),
     ]
   }
 
@@ -141,7 +140,7 @@ export class ConsulMetadataStore implements MetadataStore {
 
   async head(): Promise<StoreHead> {
     this.#checkOpen()
-    const [head, lock] = await Promise.all([this.#current(), this.locks.look(CONTROLLER)])
+    const [head, lock] = await Promise.all([this.#current(), this.locks.look(CONTROLLER_LOCK)])
     return {
       index: head.index,
       controllerEpoch: Math.max(head.controllerEpoch, lock.epoch),
@@ -154,11 +153,16 @@ export class ConsulMetadataStore implements MetadataStore {
     const from = await this.#current()
     const writeId = this.#io.random.uuid()
     let head = from
-    const hold = await this.locks.win(CONTROLLER, candidate, this.#follower.seenEpoch, (epoch) => {
-      head = { ...from, writeId, controllerEpoch: epoch }
-      const value = encodeHead(head, from.inline)
-      return [{ verb: 'cas', key: this.#keys.head, value, modifyIndex: from.modifyIndex }]
-    })
+    const hold = await this.locks.win(
+      CONTROLLER_LOCK,
+      candidate,
+      this.#follower.seenEpoch,
+      (epoch) => {
+        head = { ...from, writeId, controllerEpoch: epoch }
+        const value = encodeHead(head, from.inline)
+        return [{ verb: 'cas', key: this.#keys.head, value, modifyIndex: from.modifyIndex }]
+      },
+    )
     if (!hold) return undefined
     const modifyIndex = hold.modifyIndexes.get(this.#keys.head) ?? 0
     const leadership = new LockLeadership(hold)
@@ -175,7 +179,7 @@ export class ConsulMetadataStore implements MetadataStore {
 
   async depose(controllerEpoch: number): Promise<void> {
     this.#checkOpen()
-    await this.locks.depose(CONTROLLER, controllerEpoch)
+    await this.locks.depose(CONTROLLER_LOCK, controllerEpoch)
     this.#tellWatchers()
   }
 
@@ -277,7 +281,7 @@ export class ConsulMetadataStore implements MetadataStore {
   async join(member: StoreMember): Promise<Membership> {
     this.#checkOpen()
     const { brokerId, incarnationId, address } = member
-    const { holder, epoch } = await this.locks.look(CONTROLLER)
+    const { holder, epoch } = await this.locks.look(CONTROLLER_LOCK)
     const isFormer = holder?.brokerId === brokerId && holder.incarnationId !== incarnationId
     if (isFormer) {
       const other = (await this.#members.all()).find((each) => each.brokerId === brokerId)
@@ -370,7 +374,7 @@ export class ConsulMetadataStore implements MetadataStore {
   }
 
   #onLock(pair: ConsulPair | undefined): void {
-    this.locks.notice(CONTROLLER, pair)
+    this.locks.notice(CONTROLLER_LOCK, pair)
     this.#tellWatchers()
   }
 
