@@ -38,6 +38,8 @@ export class ConsulFollower {
   readonly #onNews: () => void
   readonly #onDiverged: (why: string) => void
   #work: Promise<unknown> = Promise.resolve()
+  /** Has not begun to read, so that it is new enough for whoever asks until then. */
+  #planned: Promise<Head> | undefined
   #seenEpoch: number
   #diverged: string | undefined
 
@@ -68,8 +70,13 @@ export class ConsulFollower {
    * @throws ConsulFailure, LMQ_STORE_CORRUPT
    */
   follow(head?: Head): Promise<Head> {
-    const followed = this.#work.then(() => this.#follow(head))
+    if (!head && this.#planned) return this.#planned
+    const followed = this.#work.then(() => {
+      if (this.#planned === followed) this.#planned = undefined
+      return this.#follow(head)
+    })
     this.#work = followed.catch(() => {})
+    if (!head) this.#planned = followed
     return followed
   }
 
