@@ -108,15 +108,18 @@ export class Peers {
 
   /**
    * Looks whether a broker's process is there. That the system takes a connection says nothing: it does so while a killed
-   * process is being torn down, and for one that hangs. Only an answer counts.
+   * process is being torn down, and for one that hangs. Only an answer counts. Of a process that is registered the store
+   * is not asked: it may be slow, and knows only where a later one is.
    */
   async dial(brokerId: number, timeoutMs: number): Promise<DialOutcome> {
     const { io } = this.#options
     const endMs = io.monotonic.nowMs() + timeoutMs
+    const address = this.#registered(brokerId) ?? (await this.#joined(brokerId))
+    if (!address) return 'silent'
     for (;;) {
       const leftMs = Math.max(1, endMs - io.monotonic.nowMs())
       try {
-        const outcome = await this.#tryAddresses(brokerId, (address) => knock(io, address, leftMs))
+        const outcome = await knock(io, address, leftMs)
         if (outcome !== 'closed') return outcome
       } catch (error) {
         return isRefusal(error) ? 'refused' : 'silent'

@@ -3,8 +3,11 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { MetadataImage } from '../../../src/cluster/metadata-image.ts'
+import type { MetadataStore } from '../../../src/cluster/metadata-store.ts'
 import { Peers } from '../../../src/cluster/peers.ts'
 import { createNodeIo } from '../../../src/io/node-io.ts'
+
+type StoreMembers = MetadataStore['members']
 
 async function listen(t: Test, onConnection: (socket: Socket) => void): Promise<[Server, number]> {
   const sockets = new Set<Socket>()
@@ -21,7 +24,7 @@ async function listen(t: Test, onConnection: (socket: Socket) => void): Promise<
   return [server, (server.address() as { port: number }).port]
 }
 
-function peersOf(t: Test, port: number): Peers {
+function peersOf(t: Test, port: number, members: StoreMembers = async () => []): Peers {
   const listeners = [{ name: 'INTERNAL', host: '127.0.0.1', port }]
   const peers = new Peers({
     io: createNodeIo(),
@@ -30,7 +33,7 @@ function peersOf(t: Test, port: number): Peers {
       brokers: new Map([[2, { brokerId: 2, brokerEpoch: 1, fenced: false, listeners }]]),
       endpoint: () => listeners[0],
     } as unknown as MetadataImage,
-    store: { members: async () => [] },
+    store: { members },
     listenerName: 'INTERNAL',
   })
   // Timers of a broker keep no process alive.
@@ -53,6 +56,12 @@ t.test('one whose port is closed', async (t) => {
   const [server, port] = await listen(t, () => {})
   await new Promise((resolve) => server.close(resolve))
   t.equal(await peersOf(t, port).dial(2, 5_000), 'refused')
+})
+
+t.test('one whose port is closed, while the store does not answer', async (t) => {
+  const [server, port] = await listen(t, () => {})
+  await new Promise((resolve) => server.close(resolve))
+  t.equal(await peersOf(t, port, () => new Promise(() => {})).dial(2, 5_000), 'refused')
 })
 
 t.test('one that takes connections and says nothing, as a process that hangs', async (t) => {
