@@ -12,12 +12,15 @@ export type ConsulWatchOptions = {
   readonly onChange: (pair: ConsulPair | undefined) => Promise<void>
   /** @param failures in a row */
   readonly onFailure: (error: unknown, failures: number) => void
-  /** After failures: Consul answers again. Called before the news. */
+  /** After failures in a row: Consul answers again. Called before the news. */
   readonly onRecovered: () => void
 }
 
 /** Least time between two queries that brought nothing new: a watch on a missing key wakes on every write of anybody. */
 const LEAST_MS = 100
+
+/** One query that breaks says nothing of Consul: whatever stands before it may have cut it off. */
+const ABSENCE_FAILURES = 2
 
 /** News is what a broker waits for that missed some. */
 const LONGEST_PAUSE_MS = 2_000
@@ -57,7 +60,7 @@ export class ConsulWatch {
       try {
         const { index, pair } = await port.get(key, { waitIndex, waitMs })
         if (this.#pauses.stopped) return
-        if (this.#failures > 0) onRecovered()
+        if (this.#failures >= ABSENCE_FAILURES) onRecovered()
         this.#failures = 0
         // An index that went back is of another history: begin again without one.
         waitIndex = index < waitIndex ? 0 : index
@@ -71,8 +74,9 @@ export class ConsulWatch {
       } catch (error) {
         if (this.#pauses.stopped) return
         waitIndex = 0
-        seen = undefined
         this.#failures++
+        // It may be another history that comes back.
+        if (this.#failures >= ABSENCE_FAILURES) seen = undefined
         onFailure(error, this.#failures)
         await this.#pauses.afterFailure(this.#failures, LONGEST_PAUSE_MS)
       }
