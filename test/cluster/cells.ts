@@ -178,7 +178,8 @@ export class Cells {
   }
 }
 
-async function create(
+/** @returns null, or what the client was told */
+export async function create(
   driver: Driver,
   name: string,
   replicationFactor: number,

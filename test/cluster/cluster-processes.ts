@@ -26,6 +26,8 @@ export type ClusterOptions = {
   /** Settings of one broker more. */
   readonly settingsOf?: (id: number) => Readonly<Record<string, string>>
   readonly withMetrics?: boolean
+  /** Puts something before Consul. Given its addresses; returns those that the brokers are to use. */
+  readonly beforeConsul?: (addresses: readonly string[]) => Promise<readonly string[]>
 }
 
 /** One broker's process, of any make. */
@@ -50,11 +52,13 @@ export async function startClusterProcesses(
   if (!consul) return undefined
   const brokers = new Map<number, TestBroker>()
   try {
+    const { beforeConsul = async (addresses) => addresses } = options
+    const addresses = await beforeConsul(consul.addresses)
     const ids = Array.from({ length: options.brokers ?? 3 }, (_, at) => at + 1)
     const starts = ids.map(async (id) => {
       const settings = {
         'node.id': String(id),
-        'lmq.consul.address': consul.addresses.join(','),
+        'lmq.consul.address': addresses.join(','),
         'lmq.cluster.id': 'processes',
         ...options.settings,
         ...options.settingsOf?.(id),
