@@ -1,53 +1,23 @@
 // Goal: what `npm pack` ships works where it is installed: the program, the import, its types. Method: the packed files in
 // a folder of their own, with the dependencies that package.json names and no others, and the example tests on top.
 import { execFile } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { repositoryRoot } from '../tools/repository-root.ts'
-import { givenBootstrap } from './harness/broker.ts'
+import { installPackage, link, whyNoPackage } from './harness/installed-package.ts'
 
 t.setTimeout(180_000)
 
 const run = promisify(execFile)
 const root = repositoryRoot(import.meta.url)
-// The runner has built what a package is made of.
-const isBuilt = process.env['LMQ_PROGRAM'] !== undefined
-const skip = (givenBootstrap || !isBuilt) && 'needs the program that the runner builds'
-
-type Manifest = {
-  readonly dependencies: Record<string, string>
-  readonly optionalDependencies: Record<string, string>
-}
-
-/** @returns a project that has lmq installed, and kafkajs and tap for the examples */
-async function installed(): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'lmq-package-'))
-  const pack = ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder]
-  const { stdout } = await run('npm', pack, { cwd: root })
-  const modules = join(folder, 'node_modules')
-  mkdirSync(modules)
-  await run('tar', ['-xzf', join(folder, stdout.trim()), '-C', modules])
-  symlinkSync(join(modules, 'package'), join(modules, 'lmq'), 'dir')
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
-  const { dependencies, optionalDependencies } = manifest
-  for (const name of [
-    ...Object.keys({ ...dependencies, ...optionalDependencies }),
-    'kafkajs',
-    'tap',
-  ]) {
-    mkdirSync(dirname(join(modules, name)), { recursive: true })
-    symlinkSync(join(root, 'node_modules', name), join(modules, name), 'dir')
-  }
-  return folder
-}
+const skip = whyNoPackage()
 
 t.test('an installed package', { skip }, async (t) => {
-  const folder = await installed()
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = await installPackage(t)
   const lmq = join(folder, 'node_modules', 'lmq')
+  for (const name of ['kafkajs', 'tap']) link(join(root, 'node_modules'), folder, name)
 
   await t.test('the program', async (t) => {
     const { stdout } = await run(process.execPath, [

@@ -1,8 +1,10 @@
-// Obtains the JavaScript clients that come from the npm registry: @platformatic/kafka, confluent-kafka-javascript and
-// node-rdkafka. The last two wrap librdkafka, which each package carries as sources; it is built here, once, into the cache.
+// Obtains what is JavaScript and comes from the npm registry: the clients @platformatic/kafka, confluent-kafka-javascript and
+// node-rdkafka, and the runners of the examples. The last two clients wrap librdkafka, which each package carries as sources;
+// it is built here, once, into the cache.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { cached, definitionOf } from './cache.mjs'
 import { environment, installDebian, mayInstallDebian, onPath, run } from './programs.mjs'
 
@@ -15,6 +17,7 @@ const pinned = {
   'node-rdkafka': { name: 'node-rdkafka', version: '3.6.1' },
 }
 
+const examples = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'examples')
 const weekMs = 7 * 86_400_000
 const forever = Number.POSITIVE_INFINITY
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
@@ -28,14 +31,29 @@ const debianLibraries = [
   'rapidjson-dev',
 ]
 
-/** @param node what obtaining Node.js 22 gave: older ones make npm take an older version of the package */
+/** @param node what obtaining Node.js 22 gave */
 export async function obtainPlatformatic(node) {
   return cached('platformatic', definitionOf(node.version), weekMs, async (folder) => {
-    const PATH = [dirname(node.path), process.env.PATH].join(delimiter)
-    const env = { ...environment(), PATH }
-    await install(folder, ['@platformatic/kafka@2'], env)
+    await install(folder, ['@platformatic/kafka@2'], environmentWith(node))
     return { path: node.path, folder, version: versionIn(folder, '@platformatic/kafka') }
   })
+}
+
+/** @param runner a test runner, in the newest version that the example for it takes and the Node.js given can run */
+export async function obtainRunner(runner, node) {
+  const manifest = readFileSync(join(examples, runner, 'package.json'), 'utf8')
+  const wanted = `${runner}@${JSON.parse(manifest).devDependencies[runner]}`
+  return cached(runner, definitionOf(wanted, node.version), weekMs, async (folder) => {
+    await install(folder, [wanted], environmentWith(node))
+    const version = `${versionIn(folder, runner)} on Node ${node.version}`
+    return { path: node.path, folder, version }
+  })
+}
+
+/** In front on the PATH, so that npm takes a version of each package that this Node.js can run. */
+function environmentWith(node) {
+  const PATH = [dirname(node.path), process.env.PATH].join(delimiter)
+  return { ...environment(), PATH }
 }
 
 /** `suite` is the folder with librdkafka's own tests and their program `test-runner`; without it they could not be built. */

@@ -14,6 +14,7 @@ import {
   obtainConfluentJavascript,
   obtainNodeRdkafka,
   obtainPlatformatic,
+  obtainRunner,
 } from './obtain-javascript.mjs'
 import { obtainPython } from './obtain-python.mjs'
 import { obtainRust } from './obtain-rust.mjs'
@@ -26,6 +27,8 @@ const forever = Number.POSITIVE_INFINITY
 
 /** The reference: LMQ promises what this version of Apache Kafka does. Its own clients and tools are used for tests. */
 const kafkaVersion = '4.3.1'
+
+const thisNode = { path: process.execPath, version: process.versions.node }
 
 const tools = {
   kcat: { skips: 'kcat', obtain: obtainKcat },
@@ -47,6 +50,15 @@ const tools = {
   rust: { skips: 'rust-rdkafka (Rust)', obtain: obtainRust },
   consul: { skips: 'clusters with Consul', obtain: obtainConsul },
   java: { skips: 'Java clients and Kafka tools', obtain: obtainJava },
+  jest: { skips: 'the example for Jest', obtain: () => obtainRunner('jest', thisNode) },
+  vitest: {
+    skips: 'the example for Vitest on this Node.js',
+    obtain: () => obtainRunner('vitest', thisNode),
+  },
+  vitestOnNode22: {
+    skips: 'the example for Vitest on Node 22, which its newest versions need',
+    obtain: async () => obtainRunner('vitest', await obtainNode(22)),
+  },
   node22: { skips: 'unit tests on Node 22', obtain: () => obtainNode(22) },
   node24: { skips: 'unit tests on Node 24', obtain: () => obtainNode(24) },
 }

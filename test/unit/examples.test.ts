@@ -1,5 +1,5 @@
 // Goal: the examples that need no runner beyond what is installed here pass as they stand. Method: run each in a folder
-// whose `lmq` is this source tree; Jest and Vitest are not installed, so their files are only looked at.
+// whose `lmq` is this source tree. Those for Jest and Vitest run in test/compat/examples.test.ts.
 import { execFile } from 'node:child_process'
 import {
   copyFileSync,

@@ -10,7 +10,7 @@ export type Tool = {
   /** All that the program says of itself. */
   readonly about?: string
   readonly classpath?: string
-  /** Where a JavaScript client is installed, or where a Go client's tests run. */
+  /** Where a JavaScript client or a test runner is installed, or where a Go client's tests run. */
   readonly folder?: string
   /** The version of librdkafka in a client. */
   readonly librdkafka?: string
@@ -37,6 +37,9 @@ export type ToolName =
   | 'rust'
   | 'java'
   | 'consul'
+  | 'jest'
+  | 'vitest'
+  | 'vitestOnNode22'
 
 const found = new Map<ToolName, Found>()
 
