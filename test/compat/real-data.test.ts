@@ -1,7 +1,7 @@
 // Goal: real data go through the broker unharmed, also when it is killed. Method: the larger files of vega-datasets, keyed,
 // are produced by kcat and by Java with each codec and read back by four client libraries; each must give every record once,
-// byte for byte, in order per key. Then the broker is killed with -9 while kcat, Java and Python produce, starts again on the
-// same port and folder, and the same must hold for what was acknowledged.
+// byte for byte, in order per key. Then the broker is killed with -9 while kcat, Java and Python produce, each codec by one of
+// them, starts again on the same port and folder, and the same must hold for what was acknowledged.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createReadStream, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,6 +15,7 @@ import { type ClientName, type Codec, codecs, type Driver, Unsupported } from '.
 import { MatrixNotes } from './harness/matrix.ts'
 import { runOrThrow } from './harness/program.ts'
 import { compareWithFile, type Ends, type RealData, writeRealData } from './harness/real-data.ts'
+import { storedCodecs } from './harness/stored-codecs.ts'
 import { kcatVersion, type Tool, tool, whyMissing } from './harness/tools.ts'
 
 const partitionCount = 4
@@ -27,6 +28,13 @@ const readers: readonly ClientName[] = [
 const leastRecords = 100_000
 const realData = 'real data, byte for byte'
 const killed = 'real data through kill -9'
+
+/** Each codec is on its way once while the broker is killed: kcat, which ends then, sends several at the same time. */
+const kcatKilledWith: readonly Codec[] = ['none', 'gzip', 'snappy']
+const killedDrivers: readonly (readonly [client: ClientName, codec: Codec])[] = [
+  ['Java', 'zstd'],
+  ['confluent-kafka (Python)', 'lz4'],
+]
 
 /** Records that kcat is given before the next pause, while the broker is killed half way. */
 const chunkLines = 1_000
@@ -111,8 +119,10 @@ if (!givenBootstrap) {
     if (!world.kcat) return void t.pass('kcat', { skip: whyMissing('kcat') })
     await killedUnderKcat(t, world, world.kcat)
   })
-  for (const client of ['Java', 'confluent-kafka (Python)'] as const) {
-    await t.test(`${client}, and the broker killed`, (t) => killedUnderDriver(t, world, client))
+  for (const [client, codec] of killedDrivers) {
+    await t.test(`${client}, ${codec}, and the broker killed`, (t) =>
+      killedUnderDriver(t, world, client, codec),
+    )
   }
 }
 
@@ -130,23 +140,28 @@ async function producedByDriver(t: Test, world: World, client: ClientName, codec
   await readByAll(t, world, topic, codec)
 }
 
-/** Two readers at a time: there are two cores. */
+type Reading = { readonly feature?: string; readonly complete?: boolean }
+
+/** Two readers at a time: there are two cores. @returns where each found the ends; empty for one that cannot read this */
 async function readByAll(
   t: Test,
   world: World,
   topic: string,
   codec: Codec,
-  feature = realData,
-): Promise<void> {
+  reading: Reading = {},
+): Promise<Map<ClientName, Ends>> {
   const [a, b, c, d] = readers
+  const found = new Map<ClientName, Ends>()
   for (const pair of [
     [a, c],
     [b, d],
   ]) {
-    await Promise.all(
-      pair.map((client) => client && readBy(t, world, topic, client, codec, { feature })),
-    )
+    const each = async (client: ClientName | undefined) => {
+      if (client) found.set(client, await readBy(t, world, topic, client, codec, reading))
+    }
+    await Promise.all(pair.map(each))
   }
+  return found
 }
 
 async function readBy(
@@ -155,7 +170,7 @@ async function readBy(
   topic: string,
   client: ClientName,
   codec: Codec,
-  { feature = realData, complete = true } = {},
+  { feature = realData, complete = true }: Reading,
 ): Promise<Ends> {
   const { data, folder } = world
   const reader = world.driver(client)
@@ -173,7 +188,7 @@ async function readBy(
   }
   const { wrong, ends } = compareWithFile(data, path, complete)
   world.note(client, reader.version, feature, wrong.length === 0)
-  t.same(wrong, [], `${client} reads every record once, in order per key`)
+  t.same(wrong, [], `${client} reads every record of ${codec} once, in order per key`)
   rmSync(path)
   return ends
 }
@@ -191,30 +206,48 @@ async function endOf(driver: Driver | undefined, topic: string): Promise<number>
 
 /** kcat ends when its only broker is gone. What it was told is there must be, and nothing twice. */
 async function killedUnderKcat(t: Test, world: World, kcat: Tool): Promise<void> {
-  const topic = await world.topic()
-  const settings = ['-X', 'enable.idempotence=true', '-v', '-v', '-v']
+  const runs: KcatRun[] = []
+  for (const codec of kcatKilledWith) runs.push(startKcat(world, kcat, await world.topic(), codec))
+  await Promise.all(runs.map(({ topic }) => partWritten(world, topic)))
+  for (const { codec, child } of runs) {
+    t.equal(child.exitCode, null, `${codec}: the broker is killed before the end`)
+  }
+  await world.broker.crash()
+  await Promise.all(runs.map(({ ended }) => ended))
+  await world.broker.start()
+  for (const { topic, codec, acknowledged } of runs) {
+    t.ok(acknowledged.size > 0, `${codec}: some records are acknowledged`)
+    t.ok(storedCodecs(world.broker.dataFolder, topic).has(codec), `${codec} is what was stored`)
+    const found = await readByAll(t, world, topic, codec, { feature: killed, complete: false })
+    for (const [client, ends] of found) {
+      if (ends.size === 0) continue
+      for (const [partition, offset] of acknowledged) {
+        const place = `${client}, ${codec}: ${partition}:${offset} is there`
+        t.ok((ends.get(partition) ?? 0) > offset, place)
+      }
+    }
+  }
+  world.note('kcat', kcatVersion(kcat), killed, t.passing())
+}
+
+type KcatRun = {
+  readonly topic: string
+  readonly codec: Codec
+  readonly child: ChildProcess
+  readonly ended: Promise<unknown>
+  /** Grows while it runs. */
+  readonly acknowledged: ReadonlyMap<number, number>
+}
+
+function startKcat(world: World, kcat: Tool, topic: string, codec: Codec): KcatRun {
+  const settings = ['-z', codec, '-X', 'enable.idempotence=true', '-v', '-v', '-v']
   const child = spawn(kcat.path, [...kcatArgs(world, topic), ...settings], {
     stdio: ['pipe', 'ignore', 'pipe'],
   })
   const acknowledged = acknowledgedBy(child)
   const ended = new Promise((resolve) => child.once('close', resolve))
   void feed(child, world.data.path)
-  await partWritten(world, topic)
-  await world.broker.crash()
-  await ended
-  await world.broker.start()
-  t.ok(acknowledged.size > 0, 'some records are acknowledged')
-  for (const client of readers) {
-    const ends = await readBy(t, world, topic, client, 'none', {
-      feature: killed,
-      complete: false,
-    })
-    if (ends.size === 0) continue
-    for (const [partition, offset] of acknowledged) {
-      t.ok((ends.get(partition) ?? 0) > offset, `${client}: ${partition}:${offset} is there`)
-    }
-  }
-  world.note('kcat', kcatVersion(kcat), killed, t.passing())
+  return { topic, codec, child, ended, acknowledged }
 }
 
 /** The highest offset of each partition that kcat says was delivered. */
@@ -247,12 +280,17 @@ async function feed(child: ChildProcess, path: string): Promise<void> {
 }
 
 /** A client library goes on when the broker is back: at the end every record was acknowledged and is there once. */
-async function killedUnderDriver(t: Test, world: World, client: ClientName): Promise<void> {
+async function killedUnderDriver(
+  t: Test,
+  world: World,
+  client: ClientName,
+  codec: Codec,
+): Promise<void> {
   const producer = world.driver(client)
   if (!producer) return void t.pass(client, { skip: `${client} is missing` })
   const topic = await world.topic()
   const { path, recordCount } = world.data
-  const slowly = { pauseMs: chunkPauseMs, idempotent: true, codec: 'lz4' }
+  const slowly = { pauseMs: chunkPauseMs, idempotent: true, codec }
   const produced = producer.call('produceFile', { topic, path, ...slowly })
   const written = await partWritten(world, topic)
   t.ok(written < recordCount, 'the broker is killed before the end')
@@ -260,5 +298,6 @@ async function killedUnderDriver(t: Test, world: World, client: ClientName): Pro
   await world.broker.start()
   const answer = await produced
   t.same([answer['acknowledged'], answer['errors']], [recordCount, []], 'all are acknowledged')
-  await readByAll(t, world, topic, 'lz4', killed)
+  t.ok(storedCodecs(world.broker.dataFolder, topic).has(codec), `${codec} is what was stored`)
+  await readByAll(t, world, topic, codec, { feature: killed })
 }
