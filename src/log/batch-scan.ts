@@ -11,6 +11,9 @@ import {
 
 const chunkBytes = 1024 * 1024
 
+/** What stands in errors and logs, for who reads and for who greps. */
+export const CHECKSUM_DAMAGE = 'checksum does not match'
+
 type Crc32c = (buffer: Buffer, start: number, end: number) => number
 
 /** Where a scan ended: behind the last sound batch. `damage` says what stood there, if the file goes on. */
@@ -49,7 +52,7 @@ export function* scanBatches(
         break
       }
       if (crc32c && crcOf(filled, at) !== crc32c(filled, at + CRC_START, at + sizeBytes)) {
-        return { position: position + at, damage: 'checksum does not match' }
+        return { position: position + at, damage: CHECKSUM_DAMAGE }
       }
       if (!visit(filled, at, position + at, sizeBytes)) {
         return { position: position + at, damage: undefined }

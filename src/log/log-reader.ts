@@ -6,7 +6,7 @@ import {
   batchSizeOf,
   lastOffsetOf,
 } from '../protocol/record-batch.ts'
-import { damageAt } from './batch-scan.ts'
+import { CHECKSUM_DAMAGE, damageAt } from './batch-scan.ts'
 import type { Segment } from './segment.ts'
 
 /** Enough for the headers between two index entries when batches are small. */
@@ -14,7 +14,6 @@ const probeBytes = 8 * 1024
 /** Small reads of what was written just now are in the page cache: a thread would cost more than they do. */
 const maxSyncBytes = 64 * 1024
 const maxHints = 32
-const CHECKSUM_DAMAGE = 'checksum does not match'
 
 export type DiskRead = { records: Buffer | undefined; firstOffset: number; nextOffset: number }
 

@@ -13,7 +13,7 @@ import {
 } from '../protocol/record-batch.ts'
 import { VarintCursor } from '../protocol/varint.ts'
 import { openBatch, openingBytesOf } from './batch-recode.ts'
-import { damageAt } from './batch-scan.ts'
+import { CHECKSUM_DAMAGE, damageAt } from './batch-scan.ts'
 import type { LogCore } from './log-core.ts'
 import { damaged, readRange } from './log-reader.ts'
 import type { Segment } from './segment.ts'
@@ -98,7 +98,7 @@ async function firstMatch(
           at = 0
         }
         if (!segment.isSound(window, at, position + at, sizeBytes)) {
-          throw damaged(segment, position + at, 'checksum does not match')
+          throw damaged(segment, position + at, CHECKSUM_DAMAGE)
         }
         const found = await matchIn(log, window.subarray(at, at + sizeBytes), timestamp)
         if (found) return found

@@ -10,6 +10,7 @@ import {
   magicOf,
   recordCountOf,
 } from '../protocol/record-batch.ts'
+import { CHECKSUM_DAMAGE } from './batch-scan.ts'
 
 export type ReplicaPlace = {
   /** Where the follower's log ends (exclusive). */
@@ -46,7 +47,7 @@ export function replicatedBatches(
     const end = at + sizeBytes
     if (end > records.length) break
     if (crcOf(records, at) !== place.crc32c(records, at + CRC_START, end)) {
-      return damaged('checksum does not match')
+      return damaged(CHECKSUM_DAMAGE)
     }
     const baseOffset = baseOffsetOf(records, at)
     const offsetDelta = lastOffsetDeltaOf(records, at)
