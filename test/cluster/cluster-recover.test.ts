@@ -1,11 +1,8 @@
 // Goal: a person brings a cluster back whose Consul lost its data, with `lmq cluster recover` alone. Method: one real
 // Consul server whose folder is wiped, a broker in this process, the command as a process of its own.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { silentLogger } from '../../src/base/logger.ts'
 import { createTopic } from '../../src/client/admin-topics.ts'
@@ -13,26 +10,11 @@ import { Client, parseBootstrap } from '../../src/client/client.ts'
 import { startBroker } from '../../src/index.ts'
 import { createNodeIo } from '../../src/io/node-io.ts'
 import { whyMissing } from '../compat/harness/tools.ts'
+import { runLmq } from '../tools/lmq-program.ts'
 import { startConsul } from './consul-servers.ts'
 
 t.setTimeout(300_000)
-/** Compiled tests run the compiled program, sources the sources. */
-const isSource = import.meta.url.endsWith('.ts')
-const main = fileURLToPath(
-  new URL(isSource ? '../../bin/lmq.ts' : '../../bin/lmq.js', import.meta.url),
-)
-const loader = isSource ? ['--import', 'tsx'] : []
 const consul = await startConsul()
-
-async function lmq(...args: string[]) {
-  const child = spawn(process.execPath, [...loader, main, ...args])
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', (chunk) => (stdout += chunk))
-  child.stderr.on('data', (chunk) => (stderr += chunk))
-  const [exitCode] = await once(child, 'close')
-  return { exitCode, stdout, stderr }
-}
 
 async function topicsOf(bootstrap: string, create?: string): Promise<string[]> {
   const client = new Client(createNodeIo(), {
@@ -71,16 +53,16 @@ t.test(
     const start = () =>
       startBroker({ port: 0, httpPort: -1, dataDir, settings, logger: silentLogger })
     const recover = (...more: string[]) =>
-      lmq('cluster', 'recover', '--data', dataDir, '--set', address, ...more)
+      runLmq(['cluster', 'recover', '--data', dataDir, '--set', address, ...more])
 
     const broker = await start()
     const { clusterId } = broker
     await topicsOf(broker.bootstrap, 'kept')
     const early = await recover()
-    t.equal(early.exitCode, 3, 'not beside a broker that runs')
-    t.match(early.stderr, /another broker uses the data folder/)
+    t.equal(early.code, 3, 'not beside a broker that runs')
+    t.match(early.err, /another broker uses the data folder/)
     await broker.stop()
-    t.match((await recover()).stdout, /Consul has exactly this/)
+    t.match((await recover()).out, /Consul has exactly this/)
 
     await consul.kill(0)
     consul.wipe(0)
@@ -88,12 +70,12 @@ t.test(
     await consul.ready()
     await t.rejects(start(), { code: 'LMQ_STORE_DIVERGED' })
     const looked = await recover()
-    t.equal(looked.exitCode, 0)
-    t.match(looked.stdout, /Consul nothing\nConsul lacks changes that this broker has/)
+    t.equal(looked.code, 0)
+    t.match(looked.out, /Consul nothing\nConsul lacks changes that this broker has/)
     await t.rejects(start(), { code: 'LMQ_STORE_DIVERGED' }, 'looking changes nothing')
     const done = await recover('--from-broker', '--json')
-    t.equal(done.exitCode, 0, done.stderr)
-    t.match(JSON.parse(done.stdout), { clusterId, brokerId: 1, recovered: true, copyIs: 'ahead' })
+    t.equal(done.code, 0, done.err)
+    t.match(JSON.parse(done.out), { clusterId, brokerId: 1, recovered: true, copyIs: 'ahead' })
 
     const again = await start()
     t.equal(again.clusterId, clusterId)
@@ -112,13 +94,13 @@ t.test(
 t.test('what cannot be recovered is said in one line', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'lmq-recover-'))
   t.teardown(() => rm(dataDir, { recursive: true }))
-  const nowhere = await lmq('cluster', 'recover', '--data', dataDir)
-  t.equal(nowhere.exitCode, 2)
-  t.match(nowhere.stderr, /^lmq: say where Consul is: --set lmq.consul.address=host:port\n$/)
+  const nowhere = await runLmq(['cluster', 'recover', '--data', dataDir])
+  t.equal(nowhere.code, 2)
+  t.match(nowhere.err, /^lmq: say where Consul is: --set lmq.consul.address=host:port\n$/)
   const set = 'lmq.consul.address=127.0.0.1:1'
-  const empty = await lmq('cluster', 'recover', '--data', dataDir, '--set', set)
-  t.equal(empty.exitCode, 2)
-  t.match(empty.stderr, /^lmq: .* holds no broker's metadata: name its data folder with --data\n$/)
+  const empty = await runLmq(['cluster', 'recover', '--data', dataDir, '--set', set])
+  t.equal(empty.code, 2)
+  t.match(empty.err, /^lmq: .* holds no broker's metadata: name its data folder with --data\n$/)
 })
 
 t.test('a start without Consul waits for it, and ends in one line that says so', async (t) => {
@@ -127,14 +109,14 @@ t.test('a start without Consul waits for it, and ends in one line that says so',
   const settings = ['lmq.consul.address=127.0.0.1:1', 'lmq.consul.start.timeout.ms=1500']
   const sets = settings.flatMap((each) => ['--set', each])
   const flags = ['--port', '0', '--http-port', '-1', '--data', dataDir]
-  const { exitCode, stderr } = await lmq('start', ...flags, ...sets)
-  t.equal(exitCode, 3)
-  t.match(stderr, /waiting for Consul to answer/)
-  const last = stderr.trimEnd().split('\n').at(-1)
+  const { code, err } = await runLmq(['start', ...flags, ...sets])
+  t.equal(code, 3)
+  t.match(err, /waiting for Consul to answer/)
+  const last = err.trimEnd().split('\n').at(-1)
   t.match(last, /^lmq: the metadata store does not answer: check its address/)
-  const asked = await lmq('topics', 'list', '--bootstrap-consul', '127.0.0.1:1')
-  t.equal(asked.exitCode, 3)
-  t.match(asked.stderr, /^lmq: the metadata store does not answer[^\n]*\n$/)
+  const asked = await runLmq(['topics', 'list', '--bootstrap-consul', '127.0.0.1:1'])
+  t.equal(asked.code, 3)
+  t.match(asked.err, /^lmq: the metadata store does not answer[^\n]*\n$/)
 })
 
 t.teardown(() => consul?.remove())

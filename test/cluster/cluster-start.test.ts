@@ -7,10 +7,10 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import t from 'tap'
-import { lmqCommand } from '../compat/harness/broker.ts'
 import { uniqueName, until } from '../compat/harness/context.ts'
 import { runOrThrow } from '../compat/harness/program.ts'
 import { tool, whyMissing } from '../compat/harness/tools.ts'
+import { lmqCommand } from '../tools/lmq-program.ts'
 
 t.setTimeout(0) // the runner limits the file
 

@@ -2,13 +2,13 @@
 // the default is again when it is taken away. Method: `lmq configs` sets message.max.bytes; librdkafka (Python) sends each
 // broker a record that is above it.
 import t, { type Test } from 'tap'
-import { lmqCommand } from '../compat/harness/broker.ts'
 import { startDriver } from '../compat/harness/client-drivers.ts'
 import { uniqueName } from '../compat/harness/context.ts'
 import type { Driver, Outcome } from '../compat/harness/driver.ts'
 import { runOrThrow } from '../compat/harness/program.ts'
 import { whyMissing } from '../compat/harness/tools.ts'
 import { until } from '../compat/harness/waiting.ts'
+import { lmqCommand } from '../tools/lmq-program.ts'
 import { type ClusterProcesses, startClusterProcesses } from './cluster-processes.ts'
 
 t.setTimeout(0) // the runner limits the file

@@ -1,8 +1,8 @@
 // Goal: `lmq topics`, `groups`, `configs`, `produce`, `consume` and `cluster` work against any Kafka. Method: the built
 // program against Apache Kafka itself.
 import t from 'tap'
-import { givenBootstrap, lmqCommand } from './harness/broker.ts'
-import { runProgram } from './harness/program.ts'
+import { lmqCommand, runLmq } from '../tools/lmq-program.ts'
+import { givenBootstrap } from './harness/broker.ts'
 import { makeRealKafka } from './harness/real-kafka.ts'
 import { tool, whyMissing } from './harness/tools.ts'
 
@@ -19,12 +19,9 @@ t.test("lmq's tools on Apache Kafka", { skip }, async (t) => {
   if (!kafka) return
   t.teardown(() => kafka.remove())
   await kafka.start()
-  const [node, ...program] = lmqCommand()
-  const call = async (words: string, input = '') => {
-    const args = [...program, ...words.split(' '), '-b', kafka.bootstrap]
-    const { code, stdout, stderr } = await runProgram(node, args, { input: Buffer.from(input) })
-    return { code, out: stdout.toString(), err: stderr }
-  }
+  const command = lmqCommand()
+  const call = (words: string, input = '') =>
+    runLmq(`${words} -b ${kafka.bootstrap}`, { command, input })
   const done = async (words: string, input?: string): Promise<string> => {
     const { code, out, err } = await call(words, input)
     t.equal(code, 0, `${words}: ${err}`)

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { lmqCommand, ownEnvironment } from '../../tools/lmq-program.ts'
 
 /** A broker of a cluster may have to wait for Consul. */
 const startPatienceMs = 90_000
@@ -143,27 +143,4 @@ export class TestBroker {
     await this.#end('SIGKILL')
     if (this.#launch) await rm(this.#launch.folder, { recursive: true, force: true })
   }
-}
-
-/** The broker takes settings from KAFKA_* and LMQ_* variables; those of the test run are none of its business. */
-function ownEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(KAFKA|LMQ)_/.test(name)),
-  )
-}
-
-/**
- * What a test run built (it says where), as people start it. A test file that is run alone takes the compiled program beside
- * it, or the sources.
- */
-export function lmqCommand(): [string, ...string[]] {
-  const program = process.env['LMQ_PROGRAM']
-  if (program) return [process.execPath, program]
-  const fromSource = import.meta.url.endsWith('.ts')
-  const entry = new URL(`../../../bin/lmq.${fromSource ? 'ts' : 'js'}`, import.meta.url)
-  return [
-    process.execPath,
-    ...(fromSource ? ['--import', import.meta.resolve('tsx')] : []),
-    fileURLToPath(entry),
-  ]
 }

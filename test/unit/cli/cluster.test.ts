@@ -1,40 +1,13 @@
 // Goal: `lmq cluster start` gives a running cluster and stops all of it; `lmq cluster status` tells the truth about it.
-import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { startCluster } from '../../../src/index.ts'
-
-const isSource = import.meta.url.endsWith('.ts')
-const program = fileURLToPath(
-  new URL(isSource ? '../../../bin/lmq.ts' : '../../../bin/lmq.js', import.meta.url),
-)
-const loader = isSource ? ['--import', 'tsx'] : []
-const { KAFKA_PORT: _port, LMQ_BOOTSTRAP: _bootstrap, ...environment } = process.env
+import { runLmq, startLmq } from '../../tools/lmq-program.ts'
 
 t.setTimeout(120_000)
-
-function run(words: string, env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [...loader, program, ...words.split(' ')], {
-    env: { ...environment, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let out = ''
-  let err = ''
-  child.stdout.on('data', (chunk) => {
-    out += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    err += chunk
-  })
-  const ended = new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
-    child.on('close', (code) => resolve({ code, out, err }))
-  })
-  return { child, ended, out: () => out, err: () => err }
-}
 
 type Status = {
   controllerId: number
@@ -45,7 +18,7 @@ type Status = {
 }
 
 async function statusOf(bootstrap: string): Promise<Status> {
-  const { code, out, err } = await run(`cluster status --json -b ${bootstrap}`).ended
+  const { code, out, err } = await runLmq(`cluster status --json -b ${bootstrap}`)
   if (code !== 0) throw new Error(err)
   return JSON.parse(out) as Status
 }
@@ -67,7 +40,7 @@ async function temporaryFolder(t: Test): Promise<string> {
 t.test('three brokers start from one command and stop together', async (t) => {
   const folder = await temporaryFolder(t)
   const words = 'cluster start --port 0 --http-port -1 --ephemeral --racks a,b,c'
-  const running = run(words, { TMPDIR: folder })
+  const running = startLmq(words, { env: { TMPDIR: folder } })
   t.teardown(() => running.child.kill('SIGKILL'))
   await until('the cluster is ready', () => {
     if (running.child.exitCode !== null) throw new Error(running.err())
@@ -98,7 +71,7 @@ t.test('what is not well is told, with what is done about it', async (t) => {
   t.teardown(() => cluster.stop())
   const { bootstrap } = cluster
   for (const words of ['two --replication 2', 'one --replication 1']) {
-    const made = await run(`topics create -b ${bootstrap} ${words} --partitions 3`).ended
+    const made = await runLmq(`topics create -b ${bootstrap} ${words} --partitions 3`)
     t.equal(made.code, 0, made.err)
   }
   const before = await statusOf(bootstrap)

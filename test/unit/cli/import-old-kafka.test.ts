@@ -2,24 +2,18 @@
 // any, from several log folders at once. Method: folders of Kafka 3.9 (KRaft, two log.dirs, stopped in order) and 3.0
 // (ZooKeeper, from before topic ids, killed) are imported by the program, and a broker is asked for all that a client had
 // read from those Kafkas; see test/golden/kafka-folders/README.md.
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { importCommand } from '../../../src/cli/import-command.ts'
 import { startBroker } from '../../../src/index.ts'
+import { runLmq } from '../../tools/lmq-program.ts'
 import { repositoryRoot } from '../../tools/repository-root.ts'
 
 const root = repositoryRoot(import.meta.url)
 const golden = join(root, 'test', 'golden', 'kafka-folders')
-const isSource = import.meta.url.endsWith('.ts')
-const entry = isSource ? ['--import', 'tsx', join(root, 'bin', 'lmq.ts')] : [builtProgram()]
-const { KAFKA_PORT: _port, LMQ_BOOTSTRAP: _bootstrap, ...environment } = process.env
-
-function builtProgram(): string {
-  return new URL('../../../bin/lmq.js', import.meta.url).pathname
-}
 
 /** Partition, offset, time (the broker's own: "appended ..."), key, value, headers. */
 type Row = [
@@ -35,7 +29,6 @@ type Readings = {
   uncommitted: Record<string, Row[]>
   committed: Record<string, Row[]>
 }
-type Ended = { code: number | null; out: string; err: string }
 
 t.setTimeout(170_000)
 
@@ -46,18 +39,6 @@ function kafka(t: Test, version: string): { folder: string; readings: Readings }
   execFileSync('tar', ['-xzf', join(golden, `kafka-${version}.tar.gz`), '-C', folder])
   const text = readFileSync(join(golden, `kafka-${version}.json`), 'utf8')
   return { folder, readings: JSON.parse(text) as Readings }
-}
-
-function lmq(words: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [...entry, ...words], { env: environment, cwd: root })
-  const ended: Ended = { code: null, out: '', err: '' }
-  child.stdout.on('data', (chunk) => {
-    ended.out += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    ended.err += chunk
-  })
-  return new Promise((resolve) => child.on('close', (code) => resolve({ ...ended, code })))
 }
 
 async function start(t: Test, dataDir: string): Promise<string> {
@@ -80,7 +61,7 @@ type Read = {
 /** @param topics with what is expected of each: their times of appending are compared only where they were kept */
 async function readAll(bootstrap: string, topics: Record<string, Row[]>, isolation: string) {
   const words = ['--json', '--from', 'beginning', '--exit', '--isolation', isolation]
-  const { out, err, code } = await lmq([
+  const { out, err, code } = await runLmq([
     'consume',
     ...Object.keys(topics),
     '-b',
@@ -124,7 +105,7 @@ async function compare(t: Test, bootstrap: string, readings: Readings): Promise<
     }
   }
   const groups = Object.keys(readings.groups)
-  const { out } = await lmq(['groups', 'describe', ...groups, '-b', bootstrap, '--json'])
+  const { out } = await runLmq(['groups', 'describe', ...groups, '-b', bootstrap, '--json'])
   const described = JSON.parse(out) as { groupId: string; partitions: CommittedPlace[] }[]
   const committed = described.map(({ groupId, partitions }) => [
     groupId,
@@ -143,7 +124,7 @@ function idOf(dataDir: string, folder: string): string | undefined {
 t.test('Kafka 3.9, KRaft, two log folders', async (t) => {
   const { folder, readings } = kafka(t, '3.9.1')
   const [a, b, data] = ['a', 'b', 'data'].map((name) => join(folder, name)) as Three
-  const done = await lmq(['import', b, a, '--data', data])
+  const done = await runLmq(['import', b, a, '--data', data])
   t.equal(done.code, 0, done.err)
   t.same(namesIn(done.out), ['__consumer_offsets', ...Object.keys(readings.uncommitted)])
   t.match(done.out, /compacted +1 .*cleanup\.policy=compact/)
@@ -164,7 +145,7 @@ t.test('Kafka 3.0, ZooKeeper, no topic ids, killed', async (t) => {
   const { folder, readings } = kafka(t, '3.0.2')
   const [a, data] = ['a', 'data'].map((name) => join(folder, name)) as Two
   t.notOk(existsSync(join(a, 'codec-none-0', 'partition.metadata')))
-  const done = await lmq(['import', a, '--data', data])
+  const done = await runLmq(['import', a, '--data', data])
   t.equal(done.code, 0, done.err)
   t.same(namesIn(done.out), ['__consumer_offsets', ...Object.keys(readings.uncommitted)])
   t.match(done.err, /settings of the topics are not known/)
@@ -184,7 +165,7 @@ t.test('Kafka 3.0, ZooKeeper, no topic ids, killed', async (t) => {
 t.test('a log folder is left out', async (t) => {
   const { folder, readings } = kafka(t, '3.9.1')
   const [a, b, data] = ['a', 'b', 'data'].map((name) => join(folder, name)) as Three
-  const withMetadata = await lmq(['import', a, '--data', data, '--json'])
+  const withMetadata = await runLmq(['import', a, '--data', data, '--json'])
   t.equal(withMetadata.code, 1)
   t.notOk(existsSync(data), 'nothing is taken')
   type Told = { refused: { topic: string; reason: string }[]; topics: { name: string }[] }
@@ -197,15 +178,15 @@ t.test('a log folder is left out', async (t) => {
     ['__consumer_offsets', ...Object.keys(readings.uncommitted)].sort(),
     'each topic is named',
   )
-  const blind = await lmq(['import', b, '--data', data, '--dry-run'])
+  const blind = await runLmq(['import', b, '--data', data, '--dry-run'])
   t.match(blind.err, /whether a topic or its last partitions lie in other folders cannot be told/)
 
   // The last partition only: what is there has no hole.
   rmSync(join(a, 'codec-lz4-1'), { recursive: true })
-  const last = await lmq(['import', a, b, '--data', data])
+  const last = await runLmq(['import', a, b, '--data', data])
   t.equal(last.code, 1)
   t.match(last.err, /refused: codec-lz4: partition 1 is not in these folders/)
-  const rest = await lmq(['import', a, b, '--data', data, '--skip-refused'])
+  const rest = await runLmq(['import', a, b, '--data', data, '--skip-refused'])
   t.equal(rest.code, 0, rest.err)
   t.notOk(namesIn(rest.out).includes('codec-lz4'))
 })

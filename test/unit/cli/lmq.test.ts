@@ -1,47 +1,13 @@
 // Goal: the program does what its help says, as a process of its own: start, stop, and every command works against a broker.
-import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import nodeModule from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-
-/** Compiled tests run the compiled program, sources the sources. */
-const isSource = import.meta.url.endsWith('.ts')
-const program = fileURLToPath(
-  new URL(isSource ? '../../../bin/lmq.ts' : '../../../bin/lmq.js', import.meta.url),
-)
-const loader = isSource ? ['--import', 'tsx'] : []
-const { KAFKA_PORT: _port, LMQ_BOOTSTRAP: _bootstrap, ...environment } = process.env
+import { type Running, runLmq, startLmq } from '../../tools/lmq-program.ts'
 
 t.setTimeout(170_000)
-
-type Ended = { code: number | null; out: string; err: string }
-type Running = { child: ChildProcess; ended: Promise<Ended>; out: () => string }
-
-function run(words: readonly string[], { input, env = {} }: { input?: string; env?: object } = {}) {
-  const child = spawn(process.execPath, [...loader, program, ...words], {
-    env: { ...environment, ...env },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
-  let out = ''
-  let err = ''
-  child.stdout.on('data', (chunk) => {
-    out += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    err += chunk
-  })
-  if (input !== undefined) child.stdin.end(input)
-  const ended = new Promise<Ended>((resolve) => {
-    child.on('close', (code) => resolve({ code, out, err }))
-  })
-  return { child, ended, out: () => out } satisfies Running
-}
-
-const call = (words: string, options = {}): Promise<Ended> => run(words.split(' '), options).ended
 
 async function until(condition: () => boolean, running: Running): Promise<void> {
   let gone = false
@@ -58,7 +24,7 @@ async function start(t: Tap, ...words: string[]): Promise<{ running: Running; bo
   // A broker that is killed leaves its temporary folder: it makes it in one that goes with the test.
   const folder = await mkdtemp(join(tmpdir(), 'lmq-cli-'))
   const env = { TMPDIR: folder }
-  const running = run(['start', '--http-port', '-1', ...words], { env })
+  const running = startLmq(['start', '--http-port', '-1', ...words], { env })
   t.teardown(async () => {
     running.child.kill('SIGKILL')
     await running.ended
@@ -86,8 +52,8 @@ t.test(
     t.ok(running.out().includes(data))
     const port = bootstrap.split(':').at(-1)
     const [sameFolder, samePort] = await Promise.all([
-      call(`start --port 0 --http-port -1 --data ${data}`),
-      call(`--port ${port} --http-port -1 --data ${folder}/other`),
+      runLmq(`start --port 0 --http-port -1 --data ${data}`),
+      runLmq(`--port ${port} --http-port -1 --data ${folder}/other`),
     ])
     t.match(sameFolder, { code: 3, err: /another broker uses the data folder/ })
     t.match(samePort, { code: 3, err: /already in use/ })
@@ -98,7 +64,7 @@ t.test(
 
 t.test('an ephemeral broker leaves nothing behind; logs may be JSON', async (t) => {
   const words = 'start -p 0 --http-port -1 --ephemeral --set lmq.log.format=json'
-  const running = run(words.split(' '))
+  const running = startLmq(words)
   t.teardown(() => running.child.kill('SIGKILL'))
   await until(() => running.out().includes('"ready"'), running)
   const lines = running.out().trim().split('\n')
@@ -111,7 +77,7 @@ t.test('an ephemeral broker leaves nothing behind; logs may be JSON', async (t) 
 })
 
 t.test('wrong words and settings end with code 2 and say what is wrong', async (t) => {
-  const wrong: [string, RegExp, object?][] = [
+  const wrong: [string, RegExp, Record<string, string>?][] = [
     ['start --prot 5', /--prot/],
     ['start --log-level loud', /lmq\.log\.level=loud .*debug, info, warn, error/],
     ['start --set log.retension.ms=5', /did you mean log\.retention\.ms/],
@@ -126,7 +92,7 @@ t.test('wrong words and settings end with code 2 and say what is wrong', async (
     ['topics create a -b host:x', /bootstrap/],
     ['consume a --from nowhere', /--from|beginning/],
   ]
-  const ended = await Promise.all(wrong.map(([words, , env = {}]) => call(words, { env })))
+  const ended = await Promise.all(wrong.map(([words, , env = {}]) => runLmq(words, { env })))
   for (const [at, [words, text]] of wrong.entries()) {
     t.match(ended[at], { code: 2, err: text }, words)
     t.notMatch(ended[at]?.err, /\n +at /, 'no stack')
@@ -135,9 +101,9 @@ t.test('wrong words and settings end with code 2 and say what is wrong', async (
 
 t.test('help and version', async (t) => {
   const [help, version, start] = await Promise.all([
-    call('--help'),
-    call('--version'),
-    call('start --help'),
+    runLmq('--help'),
+    runLmq('--version'),
+    runLmq('start --help'),
   ])
   t.match(help, { code: 0, out: /produce .*consume .*Exit codes/s })
   t.match(version, { code: 0, out: /^\d+\.\d+\.\d+/ })
@@ -148,18 +114,18 @@ t.test('compiled code is kept for the next start, where Node can', async (t) => 
   const folder = await folderOf(t)
   const env = { XDG_CACHE_HOME: folder, NODE_COMPILE_CACHE: '', NODE_DISABLE_COMPILE_CACHE: '' }
   const kept = join(folder, 'lmq', 'compiled-code')
-  t.match(await call('--version', { env: { ...env, NODE_DISABLE_COMPILE_CACHE: '1' } }), {
+  t.match(await runLmq('--version', { env: { ...env, NODE_DISABLE_COMPILE_CACHE: '1' } }), {
     code: 0,
   })
   t.notOk(existsSync(kept), 'not where it is switched off')
-  t.match(await call('--version', { env }), { code: 0 })
+  t.match(await runLmq('--version', { env }), { code: 0 })
   t.equal(existsSync(kept), 'enableCompileCache' in nodeModule)
   const unwritable = { ...env, XDG_CACHE_HOME: '/dev/null' }
-  t.match(await call('--version', { env: unwritable }), { code: 0, err: '' })
+  t.match(await runLmq('--version', { env: unwritable }), { code: 0, err: '' })
 })
 
 t.test('nobody there', async (t) => {
-  const ended = await call('topics list -b 127.0.0.1:1 --timeout 0')
+  const ended = await runLmq('topics list -b 127.0.0.1:1 --timeout 0')
   t.match(ended, { code: 3, err: /cannot reach 127\.0\.0\.1:1 .*lmq start/ })
 })
 
@@ -167,13 +133,16 @@ t.test('commands', async (t) => {
   const { bootstrap } = await start(t, '-p', '0', '--ephemeral')
   const env = { LMQ_BOOTSTRAP: bootstrap }
   const done = async (words: string, input?: string): Promise<string> => {
-    const { code, out, err } = await call(words, { env, ...(input === undefined ? {} : { input }) })
+    const { code, out, err } = await runLmq(words, {
+      env,
+      ...(input === undefined ? {} : { input }),
+    })
     t.equal(code, 0, `${words}: ${err}`)
     return out
   }
 
   t.match(await done('topics create orders -p 3 -c retention.ms=60000'), /created orders/)
-  t.match(await call('topics create orders', { env }), { code: 1, err: /TOPIC_ALREADY_EXISTS/ })
+  t.match(await runLmq('topics create orders', { env }), { code: 1, err: /TOPIC_ALREADY_EXISTS/ })
   await done('topics create orders --if-not-exists')
   t.match(JSON.parse(await done('topics list --json')), [{ name: 'orders', partitions: 3 }])
 
@@ -187,7 +156,7 @@ t.test('commands', async (t) => {
   await done('produce copy --json --repartition', json)
   const [described] = JSON.parse(await done('topics describe copy --json'))
   t.equal(described.partitions[0].endOffset, 500)
-  const bad = await call('produce copy --json', { env, input: '{"value":"kept"}\nno json\n' })
+  const bad = await runLmq('produce copy --json', { env, input: '{"value":"kept"}\nno json\n' })
   t.match(bad, { code: 2, err: /line 2 is not JSON/ })
   t.equal((await done('consume copy --from -1 --exit')).trim(), 'kept')
 
@@ -196,7 +165,7 @@ t.test('commands', async (t) => {
   t.match(await done('groups reset readers -t copy --to -5'), /100 +496/)
   t.equal((await done('consume copy -g readers --exit')).trim().split('\n').length, 5)
   t.match(await done('groups delete readers'), /deleted readers/)
-  t.match(await call('groups describe readers', { env }), { code: 1, err: /GROUP_ID_NOT_FOUND/ })
+  t.match(await runLmq('groups describe readers', { env }), { code: 1, err: /GROUP_ID_NOT_FOUND/ })
 
   await done('topics alter orders -p 4 --unset retention.ms')
   await done('configs set topic orders cleanup.policy=compact')
@@ -213,12 +182,14 @@ t.test('records flow on across a restart of the broker', async (t) => {
   const data = join(await folderOf(t), 'data')
   const first = await start(t, '-p', '0', '--data', data)
   const env = { LMQ_BOOTSTRAP: first.bootstrap }
-  await call('topics create flow', { env })
-  const writer = run(['produce', 'flow'], { env })
+  await runLmq('topics create flow', { env })
+  const writer = startLmq(['produce', 'flow'], { env })
   t.teardown(() => writer.child.kill('SIGKILL'))
   const numbers = (from: number) => Array.from({ length: 100 }, (_, i) => `${from + i}\n`).join('')
   writer.child.stdin?.write(numbers(0))
-  const reader = run(['consume', 'flow', '-g', 'g', '--from', 'beginning', '-n', '200'], { env })
+  const reader = startLmq(['consume', 'flow', '-g', 'g', '--from', 'beginning', '-n', '200'], {
+    env,
+  })
   t.teardown(() => reader.child.kill('SIGKILL'))
   await until(() => reader.out().split('\n').length > 50, reader)
   first.running.child.kill('SIGTERM')

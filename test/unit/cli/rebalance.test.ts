@@ -1,10 +1,8 @@
 // Goal: an operator sees what would move and why, moves it within a throttle while traffic flows, takes it back, and gets
 // a broker out of the cluster. Method: a cluster of this process to which a fourth broker comes, the command line as a
 // process of its own.
-import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { describeConfigs } from '../../../src/client/admin-configs.ts'
 import { createTopic } from '../../../src/client/admin-topics.ts'
@@ -12,14 +10,8 @@ import type { Client } from '../../../src/client/client.ts'
 import { Fetcher } from '../../../src/client/fetcher.ts'
 import { Producer } from '../../../src/client/producer.ts'
 import type { RunningCluster } from '../../../src/index.ts'
+import { runLmq } from '../../tools/lmq-program.ts'
 import { clusterOf, patienceMs } from '../cluster/cluster-of.ts'
-
-const isSource = import.meta.url.endsWith('.ts')
-const program = fileURLToPath(
-  new URL(isSource ? '../../../bin/lmq.ts' : '../../../bin/lmq.js', import.meta.url),
-)
-const loader = isSource ? ['--import', 'tsx'] : []
-const { KAFKA_PORT: _port, LMQ_BOOTSTRAP: _bootstrap, ...environment } = process.env
 
 const PARTITIONS = 6
 const NEW = 4
@@ -37,23 +29,7 @@ const { blocks, bavail } = statfsSync(tmpdir())
 const isFull = 1 - bavail / blocks > 0.7
 const skip = isFull && `the disk under ${tmpdir()} is too full: no broker would be given anything`
 
-type Ended = { code: number | null; out: string; err: string }
-
-function lmq(bootstrap: string, words: string): Promise<Ended> {
-  const args = [...loader, program, ...words.split(' '), '-b', bootstrap]
-  const child = spawn(process.execPath, args, {
-    env: environment,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const ended: Ended = { code: null, out: '', err: '' }
-  child.stdout.on('data', (chunk) => {
-    ended.out += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    ended.err += chunk
-  })
-  return new Promise((resolve) => child.on('close', (code) => resolve({ ...ended, code })))
-}
+const lmq = (bootstrap: string, words: string) => runLmq(`${words} -b ${bootstrap}`)
 
 async function open(t: Test, settings: Record<string, string> = {}) {
   const { cluster, client } = await clusterOf(t, {
