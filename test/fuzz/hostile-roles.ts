@@ -1,20 +1,20 @@
 // What runs beside the hostile clients, in processes of their own: the broker, which watches itself, and a client that
 // behaves and measures how it is served. Started by `startBrokerProcess` and `startWitness`.
 import { type ChildProcess, fork } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { startBroker } from '../../src/index.ts'
 import { crc32c } from '../../src/io/crc32c.ts'
 import { produce } from '../../src/protocol/apis/00-produce.ts'
 import { buildBatch } from '../../src/protocol/batch-builder.ts'
 import { ZERO_UUID } from '../../src/protocol/uuid.ts'
+import { loopCpuMs } from '../tools/loop-cpu.ts'
 import { RawClient } from '../unit/server/raw-client.ts'
 
 export type BrokerFigures = {
   readonly rssBytes: number
   /** Largest since it was last asked for. */
   readonly peakBytes: number
-  /** Longest time on a processor between two looks at the event loop, since it was last asked for. */
+  /** Longest time on a processor between two looks at the event loop, since it was last asked for; 0 where it is not told. */
   readonly stallCpuMs: number
   /** The same on the clock: on a busy machine most of it is waiting for a processor. */
   readonly stallMs: number
@@ -32,15 +32,6 @@ export type WitnessFigures = {
 
 const LOOK_MS = 5
 
-/** Processor time of this process's first thread, where the event loop runs. Linux tells it; elsewhere 0. */
-function loopCpuMs(): number {
-  try {
-    return Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[0]) / 1e6
-  } catch {
-    return 0
-  }
-}
-
 async function beBroker(settings: Record<string, string>): Promise<void> {
   const errors: string[] = []
   const quiet = () => {}
@@ -57,9 +48,9 @@ async function beBroker(settings: Record<string, string>): Promise<void> {
   let stallMs = 0
   let stallCpuMs = 0
   let seenMs = performance.now()
-  let seenCpuMs = loopCpuMs()
+  let seenCpuMs = loopCpuMs() ?? 0
   const look = setInterval(() => {
-    const [nowMs, cpuMs] = [performance.now(), loopCpuMs()]
+    const [nowMs, cpuMs] = [performance.now(), loopCpuMs() ?? 0]
     stallMs = Math.max(stallMs, nowMs - seenMs - LOOK_MS)
     stallCpuMs = Math.max(stallCpuMs, cpuMs - seenCpuMs)
     seenMs = nowMs

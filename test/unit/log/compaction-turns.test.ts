@@ -1,8 +1,8 @@
 // Goal: compaction does not hold the event loop, however large a log is and however many producers wrote it. Method: a log
 // of 300,000 records from 20,000 producers, real files and the real worker; the longest time on a processor between two
 // looks at the event loop. The ceiling is generous, the figure is told.
-import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { loopCpuMs } from '../../tools/loop-cpu.ts'
 import {
   append,
   batchOf,
@@ -19,15 +19,6 @@ const BATCHES = 3_000
 const RECORDS = 100
 const PRODUCERS = 20_000
 const CEILING_MS = 100
-
-/** Processor time of the first thread, where the event loop runs. */
-function loopCpuMs(): number | undefined {
-  try {
-    return Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[0]) / 1e6
-  } catch {
-    return undefined
-  }
-}
 
 const skip = loopCpuMs() === undefined && 'this system does not tell the processor time of a thread'
 
