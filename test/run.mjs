@@ -25,7 +25,7 @@ const longest = { 'sim/cluster-life': 360, 'sim/planted': 360 }
 
 /** Parts that the other supported versions of Node.js run too. */
 const portable = ['unit', 'golden']
-const readsSources = (file) => /^unit\/(house|dockerfile|readme)/.test(file)
+const readsSources = (file) => /^unit\/(house|dockerfile|readme|test-file)/.test(file)
 const otherNodes = ['node22', 'node24']
 const clients = toolNames.filter((name) => !otherNodes.includes(name))
 

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { basename, join } from 'node:path'
 import { Parser } from 'tap-parser'
+import { endMark, naturalEndArg } from './natural-end.mjs'
 import {
   environmentOf,
   makeTemporaryFolder,
@@ -25,7 +26,8 @@ process.on('exit', () => {
 
 /**
  * A test is a `t.test` that makes assertions itself (or the top of a file that does): it passes when all of them hold.
- * The file has a temporary folder of its own, and fails when it ended and left something of ours there.
+ * The file has a temporary folder of its own, and fails when it ended and left something of ours there, when it was ended
+ * before it came to its end, and when it held no test at all.
  *
  * @returns `{ passed, failed, skipped, failures, skips, elapsedMs }`; failures are texts ready to print
  */
@@ -46,10 +48,18 @@ export async function runFile({ node, file, cwd, env, limitMs, tapPath, nodeArgs
     tests.set(test, (tests.get(test) ?? true) && result.ok)
     if (!result.ok && !known) failures.push(failureText(result))
   })
+  let cameToItsEnd = false
+  parser.on('comment', (comment) => {
+    if (comment.trim() === endMark) cameToItsEnd = true
+  })
   const exit = await tapOf({ node, file, cwd, env, limitMs, tapPath, nodeArgs, parser })
   if (exit.fault) failures.push(`${exit.fault}\n${exit.stderr}`)
   else if (failures.length === 0 && (exit.code !== 0 || !parser.ok)) {
     failures.push(`ended with ${exit.signal ?? exit.code}\n${exit.stderr}`)
+  } else if (failures.length === 0 && !cameToItsEnd) {
+    failures.push(`ended from inside before it came to its end\n${exit.stderr}`)
+  } else if (failures.length === 0 && tests.size === 0 && skips.length === 0) {
+    failures.push('no test in it')
   } else if (failures.length > 0 && exit.stderr !== '') {
     failures.push(`standard error:\n${exit.stderr}`)
   } else if (failures.length === 0 && exit.left.length > 0) {
@@ -89,7 +99,7 @@ function tapOf({ node, file, cwd, env, limitMs, tapPath, nodeArgs, parser }) {
     // A file whose data is to lie in memory makes this one itself.
     const inMemory = join('/dev/shm', basename(temporary))
     const folders = [temporary, inMemory]
-    const child = spawn(node, [...nodeArgs, file], {
+    const child = spawn(node, [naturalEndArg, ...nodeArgs, file], {
       cwd,
       env: { ...env, ...environmentOf(temporary), LMQ_TEST_MEMORY: inMemory },
       stdio: ['ignore', 'pipe', 'pipe'],
