@@ -17,7 +17,7 @@ import type { ControllerEffect, Decision, Outcome } from './decision.ts'
 import type { ElectLeadersAnswer, ElectLeadersCommand } from './elections.ts'
 import type { UpdateFeaturesCommand } from './feature-commands.ts'
 import { encodeRecords, type MetadataRecord } from './metadata-records.ts'
-import type { Candidate, Leadership, MetadataStore, Watch } from './metadata-store.ts'
+import type { Candidate, Leadership, MetadataStore, StoreHead, Watch } from './metadata-store.ts'
 import type { MetadataTail } from './metadata-tail.ts'
 import type { ReassignmentsAnswer, ReassignmentsCommand } from './reassignment.ts'
 import type { FailReplicasCommand } from './replica-failures.ts'
@@ -60,6 +60,7 @@ const SNAPSHOT_SLICE = 500
 /** As long as the hash that it goes into. */
 const CLUSTER_SECRET_BYTES = 32
 const RETRY_MS = 100
+const TAKE_UP_ATTEMPTS = 3
 const LONGEST_RETRY_MS = 5_000
 
 /**
@@ -399,7 +400,7 @@ export class Controller {
 
   /** What the former controller committed is this one's past, too: the machine starts where the log ends. */
   async #takeUp(leadership: Leadership): Promise<void> {
-    const { index } = await this.#store.head()
+    const { index } = await this.#headUnder(leadership)
     await this.#tail.applied(index)
     const machine = new ControllerMachine(this.#rules, this.#tail.image.copy())
     if (!leadership.held) return
@@ -410,6 +411,20 @@ export class Controller {
     const { controllerEpoch } = leadership
     this.#logger.debug({ controllerEpoch, index }, 'this broker is the controller')
     this.#onLead?.()
+  }
+
+  /** One answer that does not come is no reason to give back what others cannot have won, either. */
+  async #headUnder(leadership: Leadership): Promise<StoreHead> {
+    for (let failures = 0; ; ) {
+      try {
+        return await this.#store.head()
+      } catch (error) {
+        const isSilence = error instanceof LmqError && error.code === 'LMQ_STORE_UNREACHABLE'
+        if (!isSilence || !leadership.held || this.#closed) throw error
+        if (++failures === TAKE_UP_ATTEMPTS) throw error
+        await new Promise<void>((resolve) => this.#io.timers.schedule(RETRY_MS, resolve))
+      }
+    }
   }
 
   #stepDown(error: unknown): void {

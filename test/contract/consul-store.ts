@@ -1,7 +1,12 @@
 // What ConsulMetadataStore promises when Consul misbehaves. For every ConsulPort: a real Consul and the simulator's.
 import type { Test } from 'tap'
 import type { ConsulMetadataStore } from '../../src/cluster/consul/consul-metadata-store.ts'
-import type { ConsulOperation, ConsulPort } from '../../src/cluster/consul/consul-port.ts'
+import {
+  ConsulFailure,
+  type ConsulOperation,
+  type ConsulPort,
+  type GetOptions,
+} from '../../src/cluster/consul/consul-port.ts'
 import type { Leadership, MetadataStore, StoreEntry } from '../../src/cluster/metadata-store.ts'
 import { type Faults, faultyPort, type LostAnswer } from './faulty-consul-port.ts'
 
@@ -163,6 +168,34 @@ export function consulStoreContract(t: Test, prepare: (t: Test) => Promise<Consu
       t.equal((await store.head()).controllerId, 2)
     })
   }
+
+  check('an attempt to lead outlives single calls that fail', async (t, scene) => {
+    const inner = scene.connect()
+    const failed = new Set<string>()
+    let isTroubled = false
+    const port = new Proxy(inner, {
+      get(target, name: keyof ConsulPort) {
+        const call = (target[name] as (...args: unknown[]) => unknown).bind(target)
+        if (name !== 'get' && name !== 'createSession') return call
+        return async (...args: unknown[]) => {
+          const isWatch = name === 'get' && !(args[1] as GetOptions).consistent
+          const kind = name === 'get' ? String(args[0]) : name
+          if (!isTroubled || isWatch || failed.has(kind)) return call(...args)
+          failed.add(kind)
+          throw new ConsulFailure('unknown', 'no answer')
+        }
+      },
+    })
+    const troubled = await scene.open(port, 'three')
+    isTroubled = true
+    t.ok((await troubled.lead(candidate(3)))?.held)
+    t.strictSame([...failed].map((kind) => kind.replace(scene.root, '')).sort(), [
+      'createSession',
+      'head',
+      'locks/controller',
+    ])
+    await troubled.close()
+  })
 
   check('an attempt to lead that arrives after it was given up is void', async (t, scene) => {
     const { store, other, faults, until } = scene

@@ -11,7 +11,7 @@ import {
   type ConsulPort,
 } from './consul-port.ts'
 import { Pauses } from './pauses.ts'
-import { storeCall, storeError } from './store-call.ts'
+import { retrying, storeCall, storeError } from './store-call.ts'
 
 export type ConsulLocksOptions = {
   readonly io: Io
@@ -23,6 +23,8 @@ export type ConsulLocksOptions = {
 }
 
 const RELEASE_WAIT_MS = 2_000
+/** Of each call before the one that wins. */
+const WIN_ATTEMPTS = 3
 
 /** What is written in the same transaction as the winning of a lock. */
 export type Alongside = (epoch: number) => readonly ConsulOperation[]
@@ -72,17 +74,14 @@ export class ConsulLocks implements Locks {
     alongside: Alongside = () => [],
   ): Promise<ConsulHold | undefined> {
     const key = this.#keys.lock(name)
-    const found = await storeCall(this.#port.get(key, { consistent: true }))
+    const found = await this.#patiently(() => this.#port.get(key, { consistent: true }))
     if (found.pair?.sessionId) return undefined
     const former = found.pair && decodeValue<LockValue>(key, found.pair.value)
     const epoch = Math.max(former?.json.epoch ?? 0, afterEpoch) + 1
     const { brokerId, incarnationId } = candidate
-    const sessionId = await storeCall(
-      this.#port.createSession({
-        name: `lmq-${name}-${brokerId}`,
-        ttlMs: this.#sessionTtlMs,
-      }),
-    )
+    const session = { name: `lmq-${name}-${brokerId}`, ttlMs: this.#sessionTtlMs }
+    // One that was made and not told of ends by time, and holds nothing.
+    const sessionId = await this.#patiently(() => this.#port.createSession(session))
     const json: LockValue = {
       epoch,
       brokerId,
@@ -108,6 +107,11 @@ export class ConsulLocks implements Locks {
     }
     this.#destroy(sessionId)
     return undefined
+  }
+
+  /** Winning takes several calls: when one of them fails the ones before need not be in vain. */
+  #patiently<Answer>(call: () => Promise<Answer>): Promise<Answer> {
+    return retrying(this.#pauses, WIN_ATTEMPTS, call)
   }
 
   async write(lock: HeldLock, value: Buffer): Promise<void> {

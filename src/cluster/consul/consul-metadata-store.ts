@@ -54,6 +54,8 @@ type Lead = { readonly leadership: Leadership; readonly hold: ConsulHold; head: 
 
 /** Attempts to read what is new, before it is told that Consul does not answer. */
 const READ_ATTEMPTS = 5
+/** Attempts to read what a candidate must know: it is one call of several. */
+const LEAD_ATTEMPTS = 3
 const WATCH_WAIT_MS = 3_000
 const CLEANUP_DELAY_MS = 30_000
 const DIAL_TIMEOUT_MS = 500
@@ -150,7 +152,8 @@ export class ConsulMetadataStore implements MetadataStore {
 
   async lead(candidate: Candidate): Promise<Leadership | undefined> {
     this.#checkOpen()
-    const from = await this.#current()
+    const from = await retrying(this.#pauses, LEAD_ATTEMPTS, () => this.#follower.follow())
+    this.#checkTrue()
     const writeId = this.#io.random.uuid()
     let head = from
     const hold = await this.locks.win(

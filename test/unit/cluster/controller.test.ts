@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { LmqError } from '../../../src/base/errors.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { configRulesOf } from '../../../src/cluster/config-rules.ts'
 import { Controller } from '../../../src/cluster/controller.ts'
@@ -261,6 +262,28 @@ t.test('who failed once and then found another leader runs when that one is gone
   await new Promise((resolve) => setTimeout(resolve, 5))
   await other?.release()
   await until(() => controller.isActive)
+})
+
+t.test('a lead is not given back for one answer that does not come', async (t) => {
+  const { store, controller } = await candidateIn(t)
+  const lead = store.lead.bind(store)
+  const head = store.head.bind(store)
+  let leads = 0
+  let isSilent = false
+  store.lead = async (candidate) => {
+    leads++
+    isSilent = true
+    return lead(candidate)
+  }
+  store.head = async () => {
+    if (!isSilent) return head()
+    isSilent = false
+    throw new LmqError('LMQ_STORE_UNREACHABLE', {})
+  }
+  const started = controller.start()
+  await until(() => controller.isActive)
+  await started
+  t.equal(leads, 1)
 })
 
 t.test('a lead that is lost as soon as it is won is run for again', async (t) => {
