@@ -26,8 +26,9 @@ const longest = { 'sim/cluster-life': 360, 'sim/planted': 360 }
 /** Parts that the other supported versions of Node.js run too. */
 const portable = ['unit', 'golden']
 const readsSources = (file) => /^unit\/(house|dockerfile|readme|test-file)/.test(file)
-const otherNodes = ['node22', 'node24']
-const clients = toolNames.filter((name) => !otherNodes.includes(name))
+const otherNodes = ['oldestNode', 'node22', 'node24']
+/** What the compat and cluster parts use: clients, runners, and the oldest Node.js for the package. */
+const forClients = toolNames.filter((name) => !['node22', 'node24'].includes(name))
 
 function optionsOf(args) {
   const value = (name) => args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3)
@@ -185,7 +186,9 @@ async function main() {
   if (options.parts.length === 0) rmSync(join(results, 'matrix'), { recursive: true, force: true })
   mkdirSync(results, { recursive: true })
   const meetsClients = files.some((file) => ['compat', 'cluster'].includes(partOf(file)))
-  const wanted = [...(meetsClients ? clients : []), ...(options.allNodes ? otherNodes : [])]
+  const wanted = [
+    ...new Set([...(meetsClients ? forClients : []), ...(options.allNodes ? otherNodes : [])]),
+  ]
   const [tools, typesRight] = await Promise.all([
     wanted.length > 0 ? obtain(wanted) : {},
     compile(options.out),

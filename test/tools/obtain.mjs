@@ -28,6 +28,9 @@ const forever = Number.POSITIVE_INFINITY
 /** The reference: LMQ promises what this version of Apache Kafka does. Its own clients and tools are used for tests. */
 const kafkaVersion = '4.3.1'
 
+/** The oldest Node.js that package.json allows. */
+const { engines } = JSON.parse(readFileSync(join(here, '..', '..', 'package.json'), 'utf8'))
+const oldest = `${/\d+\.\d+/.exec(engines.node)}.0`
 const thisNode = { path: process.execPath, version: process.versions.node }
 
 const tools = {
@@ -58,6 +61,10 @@ const tools = {
   vitestOnNode22: {
     skips: 'the example for Vitest on Node 22, which its newest versions need',
     obtain: async () => obtainRunner('vitest', await obtainNode(22)),
+  },
+  oldestNode: {
+    skips: `unit tests and the package on Node ${oldest}`,
+    obtain: () => obtainNode(oldest),
   },
   node22: { skips: 'unit tests on Node 22', obtain: () => obtainNode(22) },
   node24: { skips: 'unit tests on Node 24', obtain: () => obtainNode(24) },
@@ -129,15 +136,20 @@ async function obtainJava() {
   }
 }
 
-/** The npm package `node` brings a Node.js binary; its install script picks the platform's. */
-async function obtainNode(major) {
-  return cached(`node${major}`, definitionOf('npm'), weekMs, async (folder) => {
+/**
+ * The npm package `node` brings a Node.js binary; its install script picks the platform's.
+ *
+ * @param wanted a whole version, or the major one of which the newest is wanted
+ */
+async function obtainNode(wanted) {
+  const renewAfterMs = typeof wanted === 'number' ? weekMs : forever
+  return cached(`node${wanted}`, definitionOf('npm'), renewAfterMs, async (folder) => {
     writeFileSync(
       join(folder, 'package.json'),
       JSON.stringify({ private: true, allowScripts: { node: true } }),
     )
     const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-    await run(npm, ['install', '--no-fund', '--no-audit', `node@${major}`], { cwd: folder })
+    await run(npm, ['install', '--no-fund', '--no-audit', `node@${wanted}`], { cwd: folder })
     const path = join(folder, 'node_modules', 'node', 'bin', 'node')
     return { path, version: (await run(path, ['--version'])).stdout.trim().slice(1) }
   })

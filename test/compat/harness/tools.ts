@@ -40,6 +40,7 @@ export type ToolName =
   | 'jest'
   | 'vitest'
   | 'vitestOnNode22'
+  | 'oldestNode'
 
 const found = new Map<ToolName, Found>()
 
