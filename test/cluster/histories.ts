@@ -99,6 +99,24 @@ export class Histories {
     await Promise.all(names.map((name) => this.stop(name)))
   }
 
+  /**
+   * Waits until every reader has read something. A librdkafka member of a group that asks for its offsets at the moment at
+   * which its coordinator goes never reads: told NOT_COORDINATOR, by this broker as by Kafka, it does not ask again
+   * (2.16, https://github.com/confluentinc/librdkafka/issues/5586).
+   */
+  async begun(): Promise<void> {
+    await until(
+      'every reader reads',
+      async () => {
+        const begun = new Set(this.notes('poll').map(({ process }) => process))
+        const readers = [...this.#running.values()].filter(({ work }) => work.role !== 'produce')
+        return readers.map(({ name }) => name).filter((name) => !begun.has(name))
+      },
+      (waiting) => waiting.length === 0,
+      readPatienceMs,
+    )
+  }
+
   /** The last phase: producers end, readers go on until they have read the ends that the topic has then. */
   async finish(ends: () => Promise<ReadonlyMap<number, number>>): Promise<void> {
     await this.stopAll('produce')

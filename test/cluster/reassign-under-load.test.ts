@@ -97,12 +97,7 @@ async function underLoad(
   const names: string[] = []
   for (const work of works) names.push((await histories.start(client, work)) ?? '')
   const { topic = '' } = works[0] ?? {}
-  await until(
-    'records are read',
-    async () => histories.notes('poll').length,
-    (count) => count > 0,
-    patienceMs,
-  )
+  await histories.begun()
   const fromMs = Date.now()
   await body(histories, names)
   const gapMs = longestGapMs(histories.acknowledgedMs(names[0]), fromMs, Date.now())

@@ -45,6 +45,7 @@ async function restarted(t: Test, cluster: ClusterProcesses): Promise<void> {
     await histories.start(clients[0] as ClientName, { role: 'group', ...work, ...group })
     await histories.start(clients[1] as ClientName, { role: 'assign', ...work })
   }
+  for (const { histories } of all) await histories.begun()
   const fromMs = Date.now()
   const faults = new Faults(cluster, { seed: 1, topic: 'three', group: 'of three' })
   try {
