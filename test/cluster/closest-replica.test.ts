@@ -1,7 +1,7 @@
 // Goal: unmodified clients read from the closest replica (KIP-392): their records come from the follower in their rack, each
-// once; when it is killed they go on from the leader, and return when it is back. Method: three brokers in three racks; a
-// librdkafka consumer (Python) and Java's console consumer in the rack of a follower, each reads a topic that librdkafka
-// writes. Who gave the records away is told by the brokers' own counters.
+// once; when it is killed they go on from the leader, and return when it is back; the death of the leader harms them as
+// little. Method: three brokers in three racks; a librdkafka consumer (Python) and Java's console consumer in the rack of a
+// follower, each reads a topic that librdkafka writes. Who gave the records away is told by the brokers' own counters.
 import t, { type Test } from 'tap'
 import { type Tool, tool, whyMissing } from '../compat/harness/tools.ts'
 import { until } from '../compat/harness/waiting.ts'
@@ -70,6 +70,7 @@ async function readsNear(t: Test, cluster: ClusterProcesses): Promise<void> {
   for (const reader of readers) await comesFromNear(t, cluster, reader)
   await goOnFromLeader(t, cluster, readers)
   await returnToNear(t, cluster, readers)
+  await outliveLeader(t, cluster, readers)
   for (const reader of readers) {
     const history = histories.get(reader.topic)
     if (history) await readOnce(t, cluster, reader, history)
@@ -158,6 +159,17 @@ async function returnToNear(t: Test, cluster: ClusterProcesses, readers: readonl
     t.pass(`${reader.name} reads from the follower again, at most ${tookMs} ms after it is in sync`)
   }
   await moreIsRead(readers)
+}
+
+async function outliveLeader(t: Test, cluster: ClusterProcesses, readers: readonly Reader[]) {
+  const killedMs = performance.now()
+  await cluster.kill(leader)
+  await moreIsRead(readers)
+  const tookMs = Math.round(performance.now() - killedMs)
+  t.pass(`${tookMs} ms after kill -9 of the leader ${enough} records more are read`)
+  for (const { topic } of readers) t.not(await cluster.leaderOf(topic, 0), leader, 'another leads')
+  await cluster.start(leader)
+  await cluster.healed()
 }
 
 /** Everything that was acknowledged, at its place, in order, once. */
