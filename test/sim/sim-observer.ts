@@ -259,7 +259,12 @@ export class SimObserver {
       if (log.logEndOffset < wanted) {
         const what = `leader ${id} of epoch ${leaderEpoch} ends at ${log.logEndOffset}`
         this.#tell(`${name}: ${what}, ${wanted} is committed`)
-      } else if (wanted > log.logStartOffset && log.epochForOffset(wanted - 1) !== lastEpoch) {
+      } else if (
+        // Unknown where all of it was deleted just then.
+        lastEpoch >= 0 &&
+        wanted > log.logStartOffset &&
+        log.epochForOffset(wanted - 1) !== lastEpoch
+      ) {
         this.#tell(`${name}@${wanted - 1} is of another epoch at leader ${id}`)
       }
     }
