@@ -23,7 +23,8 @@ export class HttpServer {
   readonly #options: HttpServerOptions
   /** Came while the service is being loaded; paused. */
   #early: Socket[] = []
-  #service: Promise<HttpService> | undefined
+  /** Resolves to undefined when it could not be loaded. */
+  #service: Promise<HttpService | undefined> | undefined
   /** `http://host:port` as it is really bound. */
   readonly address: string
 
@@ -52,7 +53,8 @@ export class HttpServer {
   }
 
   async close(): Promise<void> {
-    if (this.#service) return (await this.#service).close()
+    const service = await this.#service
+    if (service) return service.close()
     await new Promise<void>((resolve) => this.#port.close(() => resolve()))
   }
 
@@ -61,10 +63,18 @@ export class HttpServer {
     this.#service ??= this.#load()
   }
 
-  async #load(): Promise<HttpService> {
-    const { HttpService } = await import('./http-service.ts')
-    const early = this.#early
-    this.#early = []
-    return HttpService.takeOver(this.#port, early, this.#options)
+  /** A process that has no file left to open cannot load anything: whoever comes next tries again. */
+  async #load(): Promise<HttpService | undefined> {
+    try {
+      const { HttpService } = await import('./http-service.ts')
+      const service = await HttpService.takeOver(this.#port, this.#early, this.#options)
+      this.#early = []
+      return service
+    } catch {
+      for (const socket of this.#early) socket.destroy()
+      this.#early = []
+      this.#service = undefined
+      return undefined
+    }
   }
 }

@@ -76,6 +76,26 @@ t.test('the first ones, which come before HTTP is loaded, are all served', async
   t.match(Buffer.concat(chunks).toString(), /^HTTP\/1.1 200 OK\r\n/)
 })
 
+t.test(
+  'what fails when HTTP is loaded costs those who wait their connection, and no more',
+  async (t) => {
+    let isBroken = true
+    const server = await HttpServer.open({
+      host: '127.0.0.1',
+      port: 0,
+      get metrics() {
+        if (isBroken) throw new Error('EMFILE')
+        return []
+      },
+      health: () => ({ healthy: true, facts: {} }),
+    })
+    await t.rejects(fetch(`${server.address}/healthz`))
+    isBroken = false
+    t.equal((await fetch(`${server.address}/healthz`)).status, 200)
+    await server.close()
+  },
+)
+
 t.test('a port that nobody asked is closed, too', async (t) => {
   const ends: (() => unknown)[] = []
   const address = await open({ teardown: (end) => void ends.push(end) })
