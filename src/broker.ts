@@ -125,6 +125,7 @@ export class Broker {
       metrics: brokerMetrics(metricSources(this.#parts)),
       changingMetrics: () => this.#parts.services.telemetry.metrics(),
       health: () => this.#health(),
+      logger: this.#options.logger,
     }
     if (settings.isSet('lmq.http.port')) {
       this.#http = await HttpServer.open({ ...options, port })

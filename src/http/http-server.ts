@@ -1,5 +1,6 @@
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { LmqError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
 import type { Metric } from '../metrics/metric.ts'
 import type { HttpService } from './http-service.ts'
 
@@ -12,6 +13,7 @@ export type HttpServerOptions = {
   readonly changingMetrics?: () => readonly Metric[]
   /** Whether the broker serves; the facts are shown. */
   health(): { readonly healthy: boolean; readonly facts: Readonly<Record<string, unknown>> }
+  readonly logger: Pick<Logger, 'warn'>
 }
 
 /**
@@ -70,7 +72,8 @@ export class HttpServer {
       const service = await HttpService.takeOver(this.#port, this.#early, this.#options)
       this.#early = []
       return service
-    } catch {
+    } catch (error) {
+      this.#options.logger.warn({ error: String(error) }, 'HTTP cannot be served now')
       for (const socket of this.#early) socket.destroy()
       this.#early = []
       this.#service = undefined

@@ -45,6 +45,8 @@ export type Timers = {
    * writes of many connections are gathered into one.
    */
   endOfTurn(task: () => void): void
+  /** Runs `task` at the end of the next turn, when the sockets have been looked at once more: long work goes on there. */
+  nextTurn(task: () => void): void
 }
 
 export type Random = {

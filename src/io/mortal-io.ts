@@ -100,6 +100,7 @@ function mortalTimers(life: Life, inner: Timers): Timers {
   return {
     schedule: (delayMs, task, keepsAlive) => inner.schedule(delayMs, whileAlive(task), keepsAlive),
     endOfTurn: (task) => inner.endOfTurn(whileAlive(task)),
+    nextTurn: (task) => inner.nextTurn(whileAlive(task)),
   }
 }
 

@@ -59,6 +59,8 @@ const maxRounds = 4
 
 export class NodeTimers implements Timers {
   #tasks: (() => void)[] = []
+  /** Of the turn after this one. */
+  #later: (() => void)[] = []
   #scheduled = false
   readonly #runTasks = () => {
     // What a task adds still belongs to this turn: the log's write lets answers go, and those leave without another
@@ -68,6 +70,8 @@ export class NodeTimers implements Timers {
       this.#tasks = []
       for (const task of tasks) task()
     }
+    this.#tasks.push(...this.#later)
+    this.#later = []
     this.#scheduled = this.#tasks.length > 0
     if (this.#scheduled) setImmediate(this.#runTasks)
   }
@@ -85,6 +89,15 @@ export class NodeTimers implements Timers {
 
   endOfTurn(task: () => void): void {
     this.#tasks.push(task)
+    this.#runSoon()
+  }
+
+  nextTurn(task: () => void): void {
+    this.#later.push(task)
+    this.#runSoon()
+  }
+
+  #runSoon(): void {
     if (this.#scheduled) return
     this.#scheduled = true
     setImmediate(this.#runTasks)

@@ -109,7 +109,6 @@ export function checkHeader(
 ): Refusal | undefined {
   const attributes = attributesOf(batch, 0)
   const codec = codecOf(attributes)
-  if (codec > Codec.zstd) return refusal(ErrorCode.INVALID_RECORD, `Unknown codec ${codec}`)
   if (codec === Codec.zstd && produceVersion < firstZstdVersion) {
     return refusal(
       ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
@@ -131,6 +130,7 @@ export function checkHeader(
   if (crcOf(batch, 0) !== crc32c(batch, CRC_START, batch.length)) {
     return refusal(ErrorCode.CORRUPT_MESSAGE, 'Record is corrupt: its checksum does not match')
   }
+  if (codec > Codec.zstd) return refusal(ErrorCode.INVALID_RECORD, `Unknown codec ${codec}`)
   const count = recordCountOf(batch, 0)
   if (count <= 0 || lastOffsetDeltaOf(batch, 0) !== count - 1) {
     return refusal(

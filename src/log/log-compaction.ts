@@ -3,6 +3,7 @@ import type { CompactionInput, CompactionOutput, SegmentPlace } from './compacti
 import { fileNameOf, Suffix } from './log-files.ts'
 import type { PartitionLog } from './partition-log.ts'
 import { Segment } from './segment.ts'
+import type { AbortedTransaction } from './transaction-index.ts'
 
 const jobModule = new URL(
   import.meta.url.endsWith('.ts') ? './compaction-job.ts' : './compaction-job.js',
@@ -76,7 +77,9 @@ export async function compact(
   nowMs: number,
 ): Promise<CompactionOutput | undefined> {
   const { truncations } = log
-  const input = inputOf(log, range, nowMs)
+  const aborted = await log.abortedTransactions(log.logStartOffset, range.endOffset)
+  if (truncations !== log.truncations) return undefined
+  const input = inputOf(log, range, aborted, nowMs)
   const output = await runJob(log, input)
   for (const group of output.groups) {
     const isValid = () => {
@@ -108,7 +111,12 @@ async function runJob(log: PartitionLog, input: CompactionInput): Promise<Compac
   }
 }
 
-function inputOf(log: PartitionLog, range: CompactionRange, nowMs: number): CompactionInput {
+function inputOf(
+  log: PartitionLog,
+  range: CompactionRange,
+  aborted: readonly AbortedTransaction[],
+  nowMs: number,
+): CompactionInput {
   const { config, segments, shared } = log
   const { settings } = shared
   const places: SegmentPlace[] = []
@@ -126,7 +134,7 @@ function inputOf(log: PartitionLog, range: CompactionRange, nowMs: number): Comp
     segments: places,
     firstDirtyOffset: range.firstDirtyOffset,
     endOffset: range.endOffset,
-    aborted: log.abortedTransactions(log.logStartOffset, range.endOffset),
+    aborted,
     producers: [...log.producers.producers.values()].map(
       (producer) => [producer.producerId, producer.lastDataOffset, producer.epoch] as const,
     ),

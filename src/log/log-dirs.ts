@@ -9,7 +9,7 @@ import { IndexCache } from './index-cache.ts'
 import { defaultLogConfig, type LogTopicConfig, logConfigOf } from './log-config.ts'
 import { LogDirectory } from './log-directory.ts'
 import { folderNameOf, partitionMetadataFile } from './log-files.ts'
-import type { LogMove } from './log-move.ts'
+import type { MoveProgress } from './log-move.ts'
 import { LogMoves } from './log-moves.ts'
 import type { LogSettings, LogShared } from './log-shared.ts'
 import { LogUpkeep } from './log-upkeep.ts'
@@ -62,7 +62,7 @@ export type DirectoryDescription = {
   readonly usableBytes: number
   readonly logs: readonly PartitionLog[]
   /** Logs that are on their way here. */
-  readonly moves: readonly LogMove[]
+  readonly moves: readonly MoveProgress[]
 }
 
 /** All logs of a broker, over its log directories. One that fails takes its own logs along and no others. */
@@ -376,20 +376,21 @@ export class LogDirs {
     }
   }
 
-  /** For DescribeLogDirs. Sizes are -1 where the volume does not tell. */
+  /** For DescribeLogDirs: all directories at one moment. Sizes are -1 where the volume does not tell. */
   async describe(): Promise<DirectoryDescription[]> {
-    return Promise.all(
-      this.#directories.map(async (directory) => {
-        const { path, directoryId, isOffline } = directory
-        const space = await this.#io.disk
-          .space(path)
-          .catch(() => ({ freeBytes: -1, totalBytes: -1 }))
-        const logs = [...directory.logs.values()]
-        const { totalBytes, freeBytes } = space
-        const moves = [...this.moves.movesTo(directory)]
-        return { path, directoryId, isOffline, totalBytes, usableBytes: freeBytes, logs, moves }
-      }),
+    const unknown = { freeBytes: -1, totalBytes: -1 }
+    const { disk } = this.#io
+    const spaces = await Promise.all(
+      this.#directories.map(({ path }) => disk.space(path).catch(() => unknown)),
     )
+    // No await from here on: a log that moves meanwhile would be seen twice, or nowhere.
+    return this.#directories.map((directory, i) => {
+      const { path, directoryId, isOffline } = directory
+      const { totalBytes, freeBytes: usableBytes } = spaces[i] ?? unknown
+      const logs = [...directory.logs.values()]
+      const moves = [...this.moves.movesTo(directory)].map((move) => move.progress)
+      return { path, directoryId, isOffline, totalBytes, usableBytes, logs, moves }
+    })
   }
 
   get directories(): readonly {
@@ -426,11 +427,11 @@ export class LogDirs {
       if (untilMs > 0 && done % drainsPerLook === 0 && monotonic.nowMs() >= untilMs) break
     }
     if (done === dirty.length) return
-    // The sockets first; a task that is given now would still belong to this turn.
+    // The sockets first.
     this.#dirty = [...dirty.slice(done), ...this.#dirty]
     if (this.#isDraining) return
     this.#isDraining = true
-    void Promise.resolve().then(() => timers.endOfTurn(this.#drainAll))
+    timers.nextTurn(this.#drainAll)
   }
 
   /** See `LogUpkeep`. */

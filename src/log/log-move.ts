@@ -18,6 +18,16 @@ export type MovePorts = {
   leave(): void
 }
 
+/** How far a log has come on its way to another directory. */
+export type MoveProgress = {
+  readonly topic: string
+  readonly partitionIndex: number
+  /** Bytes of the copy. */
+  readonly sizeBytes: number
+  /** Records that the log has and the copy does not have yet; those of a segment count when it is whole. */
+  readonly lagRecords: number
+}
+
 /**
  * One log on its way to another log directory (KIP-113). Its files are copied beside the one that is in use, into a
  * folder whose name ends in `-future`, while appends and reads go on; when little is left, appends wait for the rest,
@@ -46,15 +56,19 @@ export class LogMove {
     this.#truncations = log.truncations
   }
 
-  /** Bytes of the copy. */
-  get sizeBytes(): number {
+  /** Of now; only until the log lives in its new place. */
+  get progress(): MoveProgress {
+    const { topic, partitionIndex } = this.log
+    return { topic, partitionIndex, sizeBytes: this.#copiedBytes, lagRecords: this.#lagRecords }
+  }
+
+  get #copiedBytes(): number {
     let sum = 0
     for (const bytes of this.#copied.values()) sum += bytes
     return sum
   }
 
-  /** Records that the log has and the copy does not have yet; those of a segment count when it is whole. */
-  get lagRecords(): number {
+  get #lagRecords(): number {
     const { segments, logEndOffset } = this.log
     for (const segment of segments.all) {
       if ((this.#copied.get(segment) ?? 0) >= segment.sizeBytes) continue
@@ -116,9 +130,9 @@ export class LogMove {
       const segment = this.log.segments.all.find((one) => this.#leftOf(one) > 0)
       if (!segment) break
       if (segment === this.log.segments.active && this.#leftOf(segment) < CHUNK_BYTES) break
-      const before = this.sizeBytes
+      const before = this.#copiedBytes
       await this.#copyChunk(segment)
-      await this.#pace(this.sizeBytes - before)
+      await this.#pace(this.#copiedBytes - before)
     }
     if (this.#goesOn) await this.#flushSegments()
   }

@@ -43,9 +43,11 @@ export class LogMoves {
     return this.#moves.get(log.name)
   }
 
-  /** Moves that lead into a directory. */
+  /** Moves that lead into a directory, of logs that are not there yet. */
   *movesTo(directory: LogDirectory): Iterable<LogMove> {
-    for (const move of this.#moves.values()) if (move.target === directory) yield move
+    for (const move of this.#moves.values()) {
+      if (move.target === directory && move.log.home !== directory) yield move
+    }
   }
 
   /** The log of this partition shall lie there when it is made. */

@@ -1,5 +1,6 @@
 import { LmqError } from '../base/errors.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
+import { AbortedSearch } from './aborted-search.ts'
 import type { LogCore } from './log-core.ts'
 import { type ReadOptions, type ReadResult, readError, readNothing } from './log-outcomes.ts'
 import type { LogReader } from './log-reader.ts'
@@ -13,9 +14,11 @@ const tailReadBytes = 2 * 1024 * 1024
 /** What readers see of one log: from memory where it can, from its files otherwise. */
 export class LogView {
   readonly #core: LogCore
+  readonly #aborted: AbortedSearch
 
   constructor(core: LogCore) {
     this.#core = core
+    this.#aborted = new AbortedSearch(core)
   }
 
   /** Whole batches from the one that holds `offset` on; from memory in the same turn when they are recent. */
@@ -124,35 +127,36 @@ export class LogView {
     firstOffset: number,
     nextOffset: number,
     withAborted: boolean,
-  ): ReadResult {
+  ): ReadResult | Promise<ReadResult> {
     let sizeBytes = 0
     for (const part of records) sizeBytes += part.length
-    const abortedTransactions = withAborted ? this.abortedTransactions(offset, nextOffset) : null
-    return {
-      errorCode: ErrorCode.NONE,
-      records,
-      sizeBytes,
-      firstOffset,
-      nextOffset,
-      abortedTransactions,
+    const read = { errorCode: ErrorCode.NONE, records, sizeBytes, firstOffset, nextOffset }
+    const aborted = withAborted ? this.abortedTransactions(offset, nextOffset) : null
+    if (aborted instanceof Promise) return this.#addAborted(read, offset, aborted)
+    return { ...read, abortedTransactions: aborted }
+  }
+
+  async #addAborted(
+    read: Omit<ReadResult, 'abortedTransactions'>,
+    offset: number,
+    finding: Promise<AbortedTransaction[]>,
+  ): Promise<ReadResult> {
+    const { truncations } = this.#core
+    try {
+      const abortedTransactions = await finding
+      if (truncations !== this.#core.truncations) return readNothing(offset, true)
+      return { ...read, abortedTransactions }
+    } catch (error) {
+      return readError(this.#readErrorCode(error))
     }
   }
 
   /** Aborted transactions that overlap [from, to). */
-  abortedTransactions(from: number, to: number): AbortedTransaction[] {
-    const found: AbortedTransaction[] = []
-    const { all } = this.#core.segments
-    for (
-      let index = Math.max(0, this.#core.segments.floorIndex(from));
-      index < all.length;
-      index++
-    ) {
-      for (const entry of (all[index] as Segment).transactionIndex.entries) {
-        if (entry.lastOffset >= from && entry.firstOffset < to) found.push(entry)
-        if (entry.lastStableOffset >= to) return found
-      }
-    }
-    return found
+  abortedTransactions(
+    from: number,
+    to: number,
+  ): AbortedTransaction[] | Promise<AbortedTransaction[]> {
+    return this.#aborted.overlapping(from, to)
   }
 
   #wantTailNear(segment: Segment, nextOffset: number): void {

@@ -319,8 +319,11 @@ export class PartitionLog {
     return this.#view.read(offset, maxBytes, options)
   }
 
-  /** Aborted transactions that overlap [from, to). */
-  abortedTransactions(from: number, to: number): AbortedTransaction[] {
+  /** Aborted transactions that overlap [from, to); in the same turn when their indexes are known to be right. */
+  abortedTransactions(
+    from: number,
+    to: number,
+  ): AbortedTransaction[] | Promise<AbortedTransaction[]> {
     this.#core.open()
     return this.#view.abortedTransactions(from, to)
   }

@@ -92,6 +92,11 @@ export class Segment {
     return this.#sizeBytes
   }
 
+  /** Bytes that stood in the file when it was found. */
+  get inheritedBytes(): number {
+    return this.#sizeBytes === undefined ? this.sizeBytes : this.#inheritedBytes
+  }
+
   /** Bytes that stand in the file. */
   get writtenBytes(): number {
     return this.#sizeBytes === undefined ? this.sizeBytes : this.#writtenBytes
@@ -336,14 +341,14 @@ export class Segment {
     const go = () => {
       try {
         if (this.file.isDisposed) return
-        if (!steps.next().done) return timers.endOfTurn(go)
+        if (!steps.next().done) return timers.nextTurn(go)
         this.#isRebuilding = false
         this.#adopt(offsets, isActive)
       } catch (error) {
         onFailed(error)
       }
     }
-    timers.endOfTurn(go)
+    timers.nextTurn(go)
   }
 
   #adopt(plan: IndexPlan, isActive: boolean): void {

@@ -188,6 +188,7 @@ export class SimProcess {
         }
       },
       endOfTurn: (task) => scheduler.endOfTurn(() => this.enter(task)),
+      nextTurn: (task) => scheduler.nextTurn(() => this.enter(task)),
     }
   }
 }

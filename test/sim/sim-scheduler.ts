@@ -49,6 +49,11 @@ export class SimScheduler implements Timers {
     this.#turn.push(task)
   }
 
+  /** The same here: a turn does not run what is given to it meanwhile. */
+  nextTurn(task: () => void): void {
+    this.#turn.push(task)
+  }
+
   /** Lets simulated time wait for something that runs outside of it. */
   async real<Result>(work: Promise<Result>): Promise<Result> {
     this.#realWork++

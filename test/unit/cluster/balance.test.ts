@@ -27,6 +27,7 @@ class Clock {
       }
     },
     endOfTurn: (run: () => void) => setImmediate(run),
+    nextTurn: (run: () => void) => setImmediate(run),
   }
 
   get waiting(): number {

@@ -18,6 +18,7 @@ function scene() {
           return { cancel: () => {} }
         },
         endOfTurn: () => {},
+        nextTurn: () => {},
       },
     },
     brokerId: 1,

@@ -60,6 +60,7 @@ export class SimulatedTime {
           return { cancel: () => void this.#timers.delete(timer) }
         },
         endOfTurn: (task) => void this.#turn.push(task),
+        nextTurn: (task) => void this.#turn.push(task),
       },
       random: {
         int: (max) => this.#next() % max,

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import t from 'tap'
+import { silentLogger } from '../../../src/base/logger.ts'
 import { HttpServer } from '../../../src/http/http-server.ts'
 import { labelled, single } from '../../../src/metrics/metric.ts'
 
@@ -30,6 +31,7 @@ async function open(
     ],
     changingMetrics: () => passing.map((name) => single('gauge', name, 'Passing.', () => 1)),
     health: () => ({ healthy: healthy(), facts: { brokerId: 1 } }),
+    logger: silentLogger,
   })
   t.teardown(() => server.close())
   return server.address
@@ -80,6 +82,7 @@ t.test(
   'what fails when HTTP is loaded costs those who wait their connection, and no more',
   async (t) => {
     let isBroken = true
+    const warned: unknown[] = []
     const server = await HttpServer.open({
       host: '127.0.0.1',
       port: 0,
@@ -88,8 +91,10 @@ t.test(
         return []
       },
       health: () => ({ healthy: true, facts: {} }),
+      logger: { warn: (facts: unknown) => void warned.push(facts) },
     })
     await t.rejects(fetch(`${server.address}/healthz`))
+    t.same(warned, [{ error: 'Error: EMFILE' }])
     isBroken = false
     t.equal((await fetch(`${server.address}/healthz`)).status, 200)
     await server.close()
@@ -130,6 +135,7 @@ t.test('a port that is taken is told', async (t) => {
     port,
     metrics: [],
     health: () => ({ healthy: true, facts: {} }),
+    logger: silentLogger,
   })
   await t.rejects(again, { code: 'LMQ_PORT_TAKEN' })
 })

@@ -60,13 +60,19 @@ t.test('timers', async (t) => {
   const ended = new Promise<void>((resolve) => {
     timers.endOfTurn(() => {
       seen.push('end')
-      resolve()
+      timers.nextTurn(() => {
+        seen.push('end of the next turn')
+        resolve()
+      })
+      timers.endOfTurn(() => seen.push('still the end'))
+      setImmediate(() => seen.push('next turn'))
     })
   })
   await Promise.resolve()
   seen.push('microtask')
   await ended
-  t.same(seen, ['microtask', 'end'])
+  t.same(seen.slice(0, 3), ['microtask', 'end', 'still the end'])
+  t.same(seen.slice(3).sort(), ['end of the next turn', 'next turn'])
   const far = timers.schedule(2 ** 40, () => t.fail('too early'))
   await new Promise<void>((resolve) => timers.schedule(5, resolve))
   far.cancel()

@@ -61,6 +61,40 @@ const fill = async (
 const values = async (log: PartitionLog): Promise<string[]> =>
   (await readAll(log)).map(({ value }) => String(value).replace(/\.+$/, ''))
 
+t.test('who looks while a log moves sees it in one place', async (t) => {
+  const [from, to] = folders(t)
+  const io = nodeIo(t)
+  let answerOfSource = Promise.resolve()
+  const disk = Object.create(io.disk) as typeof io.disk
+  disk.space = async (path: string) => {
+    if (path === from) await answerOfSource
+    return io.disk.space(path)
+  }
+  const dirs = await openLogDirs({ ...io, disk }, [from, to])
+  const log = follow(dirs.create('orders', 0, topicId, topicConfig({ 'segment.bytes': 100_000 })))
+  await fill(io, log, 0, 300)
+  const look = async () => {
+    const found = await dirs.describe()
+    t.same(
+      found.flatMap(({ logs }) => logs),
+      [log],
+      'it lives somewhere',
+    )
+    const home = found.find(({ logs }) => logs.length > 0)?.path
+    const future = found.find(({ moves }) => moves.length > 0)?.path
+    t.ok(home === from || future === undefined, 'who has arrived is on no way')
+    return home
+  }
+  // The space of the directory that it leaves is told when it has arrived.
+  answerOfSource = until(() => log.home.path === to)
+  const slow = look()
+  dirs.moves.start(log, directoryOf(dirs, to))
+  await slow
+  while (dirs.moves.moveOf(log)) await look()
+  t.equal(await look(), to)
+  await dirs.close()
+})
+
 t.test('a log moves while it is appended to and read', async (t) => {
   const [from, to] = folders(t)
   const io = nodeIo(t)
@@ -150,8 +184,8 @@ t.test('a log that is cut on its way arrives cut', async (t) => {
   await fill(io, log, 0, 2500)
   dirs.moves.start(log, directoryOf(dirs, to))
   const move = dirs.moves.moveOf(log)
-  await until(() => (move?.sizeBytes ?? 0) > 0)
-  t.ok((move?.lagRecords ?? 0) > 0)
+  await until(() => (move?.progress.sizeBytes ?? 0) > 0)
+  t.ok((move?.progress.lagRecords ?? 0) > 0)
   log.highWatermark = 0
   await log.truncateTo(700)
   await fill(io, log, 10_000, 3)
@@ -197,7 +231,7 @@ t.test('a move that was not done goes on after a start', async (t) => {
   const log = follow(dirs.create('orders', 0, topicId, config))
   await fill(io, log, 0, 2500)
   dirs.moves.start(log, directoryOf(dirs, to))
-  await until(() => (dirs.moves.moveOf(log)?.sizeBytes ?? 0) > 0)
+  await until(() => (dirs.moves.moveOf(log)?.progress.sizeBytes ?? 0) > 0)
   await dirs.close()
   t.equal(names(to).length, 1)
   const again = await openLogDirs(io, [from, to])

@@ -20,6 +20,7 @@ function handClock() {
           return { cancel }
         },
         endOfTurn: (task: () => void) => task(),
+        nextTurn: (task: () => void) => task(),
       },
     },
     /** Time passes and timers run when they are due. */
