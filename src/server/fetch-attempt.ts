@@ -25,6 +25,10 @@ const FIRST_VERSION_WITH_LEADER = 16
  */
 const HIGH_WATERMARK_PAUSE_MS = 5
 
+/** Partitions are read for so long in one turn; the clock is looked at after so many. */
+const READ_SLICE_MS = 4
+const READS_PER_LOOK = 32
+
 /** However short memory is, an answer may hold this much. */
 const LEAST_ANSWER_BYTES = 1024 * 1024
 
@@ -119,10 +123,18 @@ export class FetchAttempt {
     this.#readOn()
   }
 
-  /** Reads one partition after the other; goes on in a later turn only where the disk has to be asked. */
+  /** Reads one partition after the other; goes on in a later turn where the disk has to be asked, or others wait. */
   #readOn(): void {
     const { services } = this.#context
+    const { monotonic, timers } = services.io
+    const endMs = this.#queue.length > READS_PER_LOOK ? monotonic.nowMs() + READ_SLICE_MS : 0
+    let reads = 0
     while (this.#next < this.#queue.length) {
+      if (++reads % READS_PER_LOOK === 0 && monotonic.nowMs() >= endMs) {
+        this.#pauseReading()
+        timers.nextTurn(() => this.#readOn())
+        return
+      }
       const entry = this.#queue[this.#next++] as FetchEntry
       if (entry.removed) continue
       // A session is told of its partitions between requests, too.
@@ -130,8 +142,7 @@ export class FetchAttempt {
       const room = Math.max(0, this.#room - this.#recordBytes)
       const answer = readEntry(services, entry, room, this.#recordBytes === 0, this.#limits)
       if (answer instanceof Promise) {
-        this.#askedDisk = true
-        this.#reserve()
+        this.#pauseReading()
         answer.then((ready) => {
           this.#take(entry, ready)
           this.#readOn()
@@ -142,6 +153,12 @@ export class FetchAttempt {
     }
     this.#reading = false
     this.#decide()
+  }
+
+  /** Partitions may move meanwhile. */
+  #pauseReading(): void {
+    this.#askedDisk = true
+    this.#reserve()
   }
 
   /** Others that read at the same time must know what this answer may come to. */

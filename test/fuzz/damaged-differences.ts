@@ -1,5 +1,6 @@
 /** Where LMQ answers a damaged request otherwise than Apache Kafka 4.3.1, and why. */
 import { readFileSync } from 'node:fs'
+import { ZERO_UUID } from '../../src/protocol/uuid.ts'
 import {
   DamagedTelling,
   damagedFrames,
@@ -10,6 +11,7 @@ import {
   readDamagedAnswers,
   readRequest,
 } from './damaged-requests.ts'
+import type { Target } from './random-frames.ts'
 
 export type Difference = {
   /** API, version, number of the frame. */
@@ -31,6 +33,15 @@ type Asked = {
 
 type Request = Record<string, unknown>
 type Batches = readonly { partitionData: readonly { index: number; records: Buffer | null }[] }[]
+
+/** Shorter than the smallest record of any format. */
+const LEAST_BATCH_BYTES = 14
+
+const isTooShort = ({ records }: { records: Buffer | null }): boolean =>
+  records !== null && records.length >= 12 && records.readInt32BE(8) < LEAST_BATCH_BYTES
+
+const hasMoreBehind = ({ records }: { records: Buffer | null }): boolean =>
+  records !== null && records.length >= 12 && records.readInt32BE(8) + 12 < records.length
 
 const batchesOf = (request: Request | undefined) =>
   ((request?.['topicData'] ?? []) as Batches).flatMap(({ partitionData }) => partitionData)
@@ -58,6 +69,14 @@ function numbersOf(value: unknown, field: string): number[] {
 }
 
 const failsInside = ({ kafka }: Asked): boolean => /(^|[ .])-1\b/.test(kafka)
+/** Topic, broker, logger, client metrics, group. */
+const resourceTypes = new Set([2, 4, 8, 16, 32])
+
+function hasTwins(list: unknown): boolean {
+  const names = ((list ?? []) as Request[]).map(({ name }) => name)
+  return new Set(names).size < names.length
+}
+
 /** Of Fetch: ClusterId, ReplicaState; from which version on they are known. */
 const fetchTags = new Map([[1, 15]])
 
@@ -97,6 +116,20 @@ const reasons: readonly { readonly why: string; fits(asked: Asked): boolean }[] 
       batchesOf(request).some(({ records }) => (records?.[16] ?? 0) > 2),
   },
   {
+    why: 'Kafka refuses all batches of a request for one of an impossible length',
+    fits: ({ key, request, kafka }) =>
+      key === 0 && /^r\.p\.2(\*\d+)?$/.test(kafka) && batchesOf(request).some(isTooShort),
+  },
+  {
+    why: 'a damaged batch: Kafka fails inside',
+    fits: (asked) => asked.key === 0 && failsInside(asked) && /r\.p\.(2|87)\b/.test(asked.lmq),
+  },
+  {
+    why: 'bytes behind a batch are refused; Kafka cuts them off',
+    fits: ({ key, request, lmq }) =>
+      key === 0 && /r\.p\.87\b/.test(lmq) && batchesOf(request).some(hasMoreBehind),
+  },
+  {
     why: 'Kafka answers a partition that is named twice once, and takes its last batch',
     fits: ({ key, request }) => key === 0 && namesTwice(request),
   },
@@ -113,6 +146,35 @@ const reasons: readonly { readonly why: string; fits(asked: Asked): boolean }[] 
       asked.key === 1 && failsInside(asked) && asked.request?.['sessionId'] === -(2 ** 31),
   },
   {
+    why: 'the highest session id: Kafka fails inside',
+    fits: (asked) =>
+      asked.key === 1 && failsInside(asked) && asked.request?.['sessionId'] === 2 ** 31 - 1,
+  },
+  {
+    why: 'a negative limit: Kafka fails inside',
+    fits: (asked) =>
+      asked.key === 1 &&
+      failsInside(asked) &&
+      ['maxBytes', 'partitionMaxBytes'].some((limit) =>
+        numbersOf(asked.request, limit).some((bytes) => bytes < 0),
+      ),
+  },
+  {
+    why: 'no topic id at all: Kafka fails inside',
+    fits: ({ key, version, request, kafka }) =>
+      key === 1 &&
+      version >= 13 &&
+      kafka === '-1' &&
+      ((request?.['topics'] ?? []) as Request[]).some(({ topicId }) => topicId === ZERO_UUID),
+  },
+  {
+    why: 'who is no broker of this cluster may not ask in the name of one',
+    fits: ({ key, request, lmq }) =>
+      [1, 2, 23].includes(key) &&
+      (request?.['replicaId'] as number) >= 0 &&
+      /^(0 r|t)\.p\.29(\*\d+)?$/.test(lmq),
+  },
+  {
     why: 'offsets at or beyond 2^53 cannot be committed',
     fits: ({ key, request }) =>
       key === 8 && numbersOf(request, 'committedOffset').some((n) => n >= Number.MAX_SAFE_INTEGER),
@@ -123,15 +185,20 @@ const reasons: readonly { readonly why: string; fits(asked: Asked): boolean }[] 
       key === 11 && kafka === 'silent' && lmq === '0' && request?.['protocolType'] === 'consumer',
   },
   {
+    why: 'a protocol that is named twice: Kafka fails inside and never answers',
+    fits: ({ key, request, kafka, lmq }) =>
+      key === 11 && kafka === 'silent' && lmq === '0' && hasTwins(request?.['protocols']),
+  },
+  {
     why: 'an unknown version of ApiVersions is answered without a look at the rest of its header',
-    fits: ({ key, version, lmq }) => key === 18 && version > 4 && lmq === '35',
+    fits: ({ key, version, lmq }) => key === 18 && (version > 4 || version < 0) && lmq === '35',
   },
   {
     why: 'two resources of unknown types: Kafka fails inside and never answers',
     fits: ({ key, request, kafka }) =>
       key === 33 &&
       kafka === 'silent' &&
-      numbersOf(request, 'resourceType').filter((type) => type < 0 || type > 32).length > 1,
+      numbersOf(request, 'resourceType').filter((type) => !resourceTypes.has(type)).length > 1,
   },
   {
     why: 'an unknown kind of election is refused, also when there is nothing to elect',
@@ -159,33 +226,53 @@ function requestOf(frame: Buffer, key: number, version: number) {
   }
 }
 
-/** Tells LMQ all damaged requests; what differs, with its reason, and what has none. */
+class Comparison {
+  readonly differences: Difference[] = []
+  readonly unexplained: Difference[] = []
+  count = 0
+
+  note(target: Target, number: number, frame: Buffer, kafka: string, lmq: string): void {
+    this.count++
+    if (lmq === kafka) return
+    const [key, version] = [frame.readInt16BE(4), frame.readInt16BE(6)]
+    const asked = { key, version, ...requestOf(frame, key, version), kafka, lmq }
+    const reason = reasons.find(({ fits }) => fits(asked))
+    const where = `${nameOf(target)} ${number}`
+    this.differences.push({ where, kafka, lmq, why: reason?.why ?? 'no reason' })
+    if (!reason) this.unexplained.push({ where, kafka, lmq, why: JSON.stringify(asked) })
+  }
+}
+
+/** Tells LMQ all damaged requests; what differs from what was recorded, with its reason, and what has none. */
 export async function damagedDifferences(port: number) {
   const telling = new DamagedTelling(port, await makeDamagedTopic(port))
   const recorded = readDamagedAnswers()
-  const differences: Difference[] = []
-  const unexplained: Difference[] = []
+  const comparison = new Comparison()
   const stale: string[] = []
-  let count = 0
   for (const target of damagedTargets) {
     const frames = damagedFrames(target)
     const { fingerprint, answers } = recorded.get(nameOf(target)) ?? { answers: [] }
     if (fingerprint !== fingerprintOf(frames)) stale.push(nameOf(target))
     for (const [number, frame] of frames.entries()) {
-      const lmq = await telling.ask(frame)
       const kafka = answers[number] ?? 'not recorded'
-      count++
-      if (lmq === kafka) continue
-      const [key, version] = [frame.readInt16BE(4), frame.readInt16BE(6)]
-      const asked = { key, version, ...requestOf(frame, key, version), kafka, lmq }
-      const reason = reasons.find(({ fits }) => fits(asked))
-      const where = `${nameOf(target)} ${number}`
-      differences.push({ where, kafka, lmq, why: reason?.why ?? 'no reason' })
-      if (!reason) unexplained.push({ where, kafka, lmq, why: JSON.stringify(asked) })
+      comparison.note(target, number, frame, kafka, await telling.ask(frame))
     }
   }
   telling.close()
+  const { differences, unexplained, count } = comparison
   return { differences, unexplained, stale, count }
+}
+
+/** Tells a live Kafka and LMQ, both fresh, the frames of one round. */
+export async function liveDifferences(kafka: DamagedTelling, lmq: DamagedTelling, round: number) {
+  const comparison = new Comparison()
+  for (const target of damagedTargets) {
+    for (const [number, frame] of damagedFrames(target, round).entries()) {
+      const [theirs, ours] = await Promise.all([kafka.ask(frame), lmq.ask(frame)])
+      comparison.note(target, number, frame, theirs, ours)
+    }
+  }
+  return comparison
 }
 
 export const differenceLines = (differences: readonly Difference[]): string[] =>

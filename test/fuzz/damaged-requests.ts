@@ -194,12 +194,13 @@ export function readRequest(api: Api, version: number, frame: Buffer): Message {
   return api.request.read(new Reader(frame, bodyStart), version) as Message
 }
 
-/** The frames of one API and version, with their sizes; the same in every run. */
-export function damagedFrames(target: Target): Buffer[] {
-  const dice = new Dice(1000 * target.api.key + target.version)
+/** The frames of one API and version, with their sizes; the same in every run. @param round each has frames of its own */
+export function damagedFrames(target: Target, round = 0): Buffer[] {
+  const dice = new Dice(100_000 * round + 1000 * target.api.key + target.version)
   const frames: Buffer[] = []
   for (let tries = 0; frames.length < framesOfTarget && tries < 50 * framesOfTarget; tries++) {
-    const unique = `g-${target.api.key}-${target.version}-${tries}`
+    const inRound = round === 0 ? 'g' : `g${round}`
+    const unique = `${inRound}-${target.api.key}-${target.version}-${tries}`
     const whole = frameOf(target, messageOf(dice, target, unique), 1 + tries)
     const frame = reframed(broken(dice, whole, target))
     if (isFit(frame)) frames.push(frame)

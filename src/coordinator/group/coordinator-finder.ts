@@ -40,7 +40,7 @@ export class CoordinatorFinder {
   ): Promise<ResponseInput<typeof findCoordinator>> {
     const isBatch = client.apiVersion >= 4
     const keys = isBatch ? request.coordinatorKeys : [request.key]
-    const refusal = refusalOf(request.keyType)
+    const refusal = refusalOf(request.keyType, isBatch)
     if (refusal === ErrorCode.NONE && keys.length > 0) await this.#prepare()
     const found: Found[] = []
     for (const key of keys) {
@@ -78,16 +78,24 @@ export class CoordinatorFinder {
   }
 }
 
+const NO_TRANSACTIONS = 'transactions are not served by this broker'
 const messages = new Map<ErrorCode, string>([
   [ErrorCode.COORDINATOR_NOT_AVAILABLE, 'no broker coordinates this key now: try again'],
   [ErrorCode.INVALID_REQUEST, 'this broker knows no coordinators of this type'],
-  [ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 'transactions are not served by this broker'],
+  [ErrorCode.UNSUPPORTED_VERSION, NO_TRANSACTIONS],
+  [ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, NO_TRANSACTIONS],
 ])
 
-function refusalOf(keyType: number): ErrorCode {
+/**
+ * Transactions are not served yet, and a client must take that as final. Java, which asks in batches, does so with every
+ * code that it does not expect here, and shows the message beside it. librdkafka and others ask for one key, and go on
+ * asking until their time is over, but for two codes: this one, with the message, is the nearer.
+ */
+function refusalOf(keyType: number, isBatch: boolean): ErrorCode {
   if (keyType === KeyType.group) return ErrorCode.NONE
-  // Transactions are not served yet; every client takes this one as final, none as "try again".
-  if (keyType === KeyType.transaction) return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+  if (keyType === KeyType.transaction) {
+    return isBatch ? ErrorCode.UNSUPPORTED_VERSION : ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+  }
   // Share coordinators are not served: Kafka answers the same where share groups are switched off.
   return ErrorCode.INVALID_REQUEST
 }

@@ -6,10 +6,13 @@ import { ErrorCode } from '../../protocol/error-code.ts'
 import {
   attributesOf,
   BATCH_HEADER_BYTES,
+  batchSizeOf,
   isTransactional,
+  MAGIC,
+  magicOf,
   recordCountOf,
 } from '../../protocol/record-batch.ts'
-import type { RequestOf, ResponseInput } from '../../protocol/schema.ts'
+import type { RequestOf } from '../../protocol/schema.ts'
 import { ZERO_UUID } from '../../protocol/uuid.ts'
 import { defineDirectHandler, type HandlerContext, type Reply } from '../handler.ts'
 import {
@@ -21,7 +24,6 @@ import {
 import type { Expiring } from '../produce-timeouts.ts'
 
 type ProduceRequest = RequestOf<typeof produce>
-type ProduceResponse = ResponseInput<typeof produce>
 
 const Acks = { all: -1, none: 0, leader: 1 } as const
 /** From here on topics are named by id. */
@@ -49,7 +51,9 @@ export const produceHandler = defineDirectHandler({
     const refusal = refusalOf(request)
     if (refusal === ErrorCode.NONE) return new ProduceAttempt(request, context, reply).start()
     context.services.topicMetrics.total.failedProduceRequests++
-    reply(request.acks === Acks.none ? 'close' : refused(request, refusal))
+    if (request.acks === Acks.none) return reply('close')
+    const isAboutAcks = refusal === ErrorCode.INVALID_REQUIRED_ACKS
+    reply(isAboutAcks ? refusedAcks(request, context) : refused(request, refusal))
   },
   refuse: refused,
 })
@@ -59,7 +63,9 @@ function refusalOf({ acks, topicData }: ProduceRequest): ErrorCode {
   for (const { partitionData } of topicData) {
     for (const { records } of partitionData) {
       if (records === null || records.length < BATCH_HEADER_BYTES) continue
-      if (isTransactional(attributesOf(records, 0))) {
+      // What is no whole batch of this format has no such bit: it is refused for what it is.
+      const isBatch = magicOf(records, 0) === MAGIC && batchSizeOf(records, 0) <= records.length
+      if (isBatch && isTransactional(attributesOf(records, 0))) {
         return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
       }
     }
@@ -336,12 +342,29 @@ class ProduceAttempt implements Expiring {
   }
 }
 
+/** Topics that are not there are told first, as by Kafka. */
+function refusedAcks(request: ProduceRequest, { services, apiVersion }: HandlerContext) {
+  const { responses } = refused(request, ErrorCode.INVALID_REQUIRED_ACKS)
+  for (const { name, topicId, partitionResponses } of responses) {
+    for (const answer of partitionResponses) {
+      const found =
+        apiVersion >= FIRST_VERSION_WITH_IDS
+          ? findPartitionById(services, topicId, answer.index)
+          : findPartition(services, name, answer.index)
+      const isUnknown =
+        found === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION || found === ErrorCode.UNKNOWN_TOPIC_ID
+      if (isUnknown) answer.errorCode = found
+    }
+  }
+  return { responses }
+}
+
 /** A producer compares the log start with what it wrote before: its state may have been deleted with its records. */
 const isAboutSequence = (errorCode: ErrorCode): boolean =>
   errorCode === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER ||
   errorCode === ErrorCode.INVALID_PRODUCER_EPOCH
 
-function refused({ topicData }: ProduceRequest, errorCode: ErrorCode): ProduceResponse {
+function refused({ topicData }: ProduceRequest, errorCode: ErrorCode) {
   return {
     responses: topicData.map(({ name, topicId, partitionData }) => ({
       name,

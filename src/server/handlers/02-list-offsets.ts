@@ -47,34 +47,82 @@ export const listOffsetsHandler = defineHandler({
     if (isBroker(request.replicaId) && request.replicaId !== context.connection.brokerId) {
       return refused(request, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     }
-    let waiting = false
-    const topics = new Map<string, Map<number, PartitionAnswer | Promise<PartitionAnswer>>>()
-    for (const { name, partitions } of request.topics) {
-      // Topics without partitions do not appear in the answer.
-      if (partitions.length === 0) continue
-      const seen = topics.get(name) ?? new Map()
-      topics.set(name, seen)
-      for (const wish of partitions) {
-        const { partitionIndex } = wish
-        const answer = seen.has(partitionIndex)
-          ? failed(partitionIndex, ErrorCode.INVALID_REQUEST)
-          : offsetOf(request, name, wish, context)
-        if (answer instanceof Promise) waiting = true
-        seen.set(partitionIndex, answer)
-      }
-    }
-    const answers = [...topics].map(([name, seen]) => ({ name, partitions: [...seen.values()] }))
-    // Only by-time lookups that the disk has to answer make a promise.
-    return waiting ? settle(answers) : { topics: answers as ReadyTopic[] }
+    const lookups = new Lookups(request, context)
+    return lookups.go() ? lookups.ready() : lookups.goOn()
   },
   refuse: refused,
 })
 
-type ReadyTopic = { name: string; partitions: PartitionAnswer[] }
-type WaitingTopic = { name: string; partitions: (PartitionAnswer | Promise<PartitionAnswer>)[] }
+/** Looks go on for so long in one turn; the clock is looked at after so many. */
+const SLICE_MS = 4
+const LOOKS_PER_CLOCK = 32
 
-async function settle(topics: WaitingTopic[]): Promise<{ topics: ReadyTopic[] }> {
-  const ready: ReadyTopic[] = []
+type Answer = PartitionAnswer | Promise<PartitionAnswer>
+type ListedTopics = { topics: { name: string; partitions: PartitionAnswer[] }[] }
+
+/** What one request asks, looked up in slices: a search by time reads an index, and thousands may be wanted. */
+class Lookups {
+  readonly #context: HandlerContext
+  readonly #steps: Iterator<void>
+  readonly #answers = new Map<string, Map<number, Answer>>()
+  /** Only by-time lookups that the disk has to answer make a promise. */
+  #waits = false
+
+  constructor(request: ListOffsetsRequest, context: HandlerContext) {
+    this.#context = context
+    this.#steps = this.#look(request)
+  }
+
+  /** @returns whether that was all */
+  go(): boolean {
+    const { monotonic } = this.#context.services.io
+    const endMs = monotonic.nowMs() + SLICE_MS
+    for (let looks = 1; !this.#steps.next().done; looks++) {
+      if (looks % LOOKS_PER_CLOCK === 0 && monotonic.nowMs() >= endMs) return false
+    }
+    return true
+  }
+
+  async goOn(): Promise<ListedTopics> {
+    const { timers } = this.#context.services.io
+    do await new Promise<void>((resolve) => timers.endOfTurn(resolve))
+    while (!this.go())
+    return this.ready()
+  }
+
+  ready(): ListedTopics | Promise<ListedTopics> {
+    const topics = [...this.#answers].map(([name, seen]) => ({
+      name,
+      partitions: [...seen.values()],
+    }))
+    return this.#waits ? settled(topics) : { topics: topics as ListedTopics['topics'] }
+  }
+
+  *#look(request: ListOffsetsRequest): Iterator<void> {
+    for (const { name, partitions } of request.topics) {
+      // Topics without partitions do not appear in the answer.
+      if (partitions.length === 0) continue
+      const seen = this.#answers.get(name) ?? new Map<number, Answer>()
+      this.#answers.set(name, seen)
+      for (const wish of partitions) {
+        const { partitionIndex } = wish
+        const answer = seen.has(partitionIndex)
+          ? failed(partitionIndex, ErrorCode.INVALID_REQUEST)
+          : offsetOf(request, name, wish, this.#context)
+        if (answer instanceof Promise) {
+          this.#waits = true
+          // What it fails with is met when all answers are put together, perhaps turns later.
+          answer.catch(() => {})
+        }
+        seen.set(partitionIndex, answer)
+        yield
+      }
+    }
+  }
+}
+
+async function settled(topics: { name: string; partitions: Answer[] }[]): Promise<ListedTopics> {
+  const ready: ListedTopics['topics'] = []
   for (const { name, partitions } of topics) {
     ready.push({ name, partitions: await Promise.all(partitions) })
   }

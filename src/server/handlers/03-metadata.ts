@@ -41,13 +41,14 @@ export const metadataHandler = defineHandler({
 })
 
 function serve(
-  request: MetadataRequest,
+  asked: MetadataRequest,
   context: HandlerContext,
 ): MetadataResponse | EncodedBody | Promise<MetadataResponse | EncodedBody> {
-  if (asksForAll(request, context.apiVersion)) return answerAll(request, context)
-  if (!isReadable(request, context.apiVersion)) {
-    return refused(request, ErrorCode.INVALID_REQUEST, context)
+  if (asksForAll(asked, context.apiVersion)) return answerAll(asked, context)
+  if (!isReadable(asked, context.apiVersion)) {
+    return refused(asked, ErrorCode.INVALID_REQUEST, context)
   }
+  const request = withoutNames(asked)
   const { services } = context
   const awaited: string[] = []
   const justDeleted: string[] = []
@@ -72,6 +73,14 @@ const asksForAll = ({ topics }: MetadataRequest, apiVersion: number): boolean =>
 function isReadable({ topics }: MetadataRequest, apiVersion: number): boolean {
   if (apiVersion >= 12 || topics === null) return true
   return topics.every(({ name, topicId }) => name !== null && topicId === ZERO_UUID)
+}
+
+/** Where any topic is asked for by its id, Kafka looks at ids only. */
+function withoutNames(request: MetadataRequest): MetadataRequest {
+  const topics = request.topics?.filter(({ topicId }) => topicId !== ZERO_UUID) ?? []
+  return topics.length === 0 || topics.length === request.topics?.length
+    ? request
+    : { ...request, topics }
 }
 
 function missingTopics(

@@ -8,8 +8,8 @@ const NOBODY = { nodeId: -1, host: '', port: -1 }
 /**
  * Which broker coordinates a group. The first client to ask makes `__consumer_offsets`.
  *
- * Not served: transactional ids (answered with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients take as final) and
- * share coordinators.
+ * Not served: transactional ids (refused with a code that the client takes as final, and a message) and share
+ * coordinators.
  */
 export const findCoordinatorHandler = defineHandler({
   api: findCoordinator,

@@ -22,10 +22,11 @@ export const describeConfigsHandler = defineHandler({
   api: describeConfigs,
   versions: '1-4',
   requires: 'DESCRIBE_CONFIGS of each resource',
-  serve: ({ resources, includeSynonyms, includeDocumentation }, { services }) => ({
-    results: resources.map((resource) => {
+  serve: ({ resources, includeSynonyms, includeDocumentation }, { services }) => {
+    const refusal = refusalOfTypes(resources)
+    const results = resources.map((resource) => {
       const { resourceType, resourceName, configurationKeys } = resource
-      const described = describe(resource, services)
+      const described = refusal ?? describe(resource, services)
       if (!Array.isArray(described)) {
         return { ...described, resourceType, resourceName, configs: [] }
       }
@@ -42,8 +43,9 @@ export const describeConfigsHandler = defineHandler({
           .filter(({ name }) => wanted === undefined || wanted.has(name))
           .map((setting) => toAnswer(setting, includeSynonyms, includeDocumentation)),
       }
-    }),
-  }),
+    })
+    return { results }
+  },
   refuse: ({ resources }, errorCode) => ({
     results: resources.map(({ resourceType, resourceName }) => ({
       errorCode,
@@ -79,6 +81,20 @@ const invalid = (errorMessage: string): Refused => ({
   errorCode: ErrorCode.INVALID_REQUEST,
   errorMessage,
 })
+
+const knownTypes: ReadonlySet<number> = new Set([
+  ResourceType.TOPIC,
+  ResourceType.BROKER,
+  ResourceType.BROKER_LOGGER,
+  ResourceType.CLIENT_METRICS,
+  ResourceType.GROUP,
+])
+
+/** One resource of an unknown type refuses them all, as by Kafka. */
+function refusalOfTypes(resources: readonly Resource[]): Refused | undefined {
+  const unknown = resources.find(({ resourceType }) => !knownTypes.has(resourceType))
+  return unknown && invalid(`Unsupported resource type: ${unknown.resourceType}`)
+}
 
 function describe(
   { resourceType, resourceName }: Resource,

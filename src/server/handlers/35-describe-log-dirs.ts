@@ -59,11 +59,9 @@ async function describeDirectory(
     await new Promise<void>((resolve) => timers.endOfTurn(resolve))
     endMs = monotonic.nowMs() + SLICE_MS
   }
-  for (const move of moves) {
-    const { topic, partitionIndex } = move.log
+  for (const { topic, partitionIndex, sizeBytes: partitionSize, lagRecords: offsetLag } of moves) {
     if (wanted && !wanted.get(topic)?.has(partitionIndex)) continue
     const partitions = topics.get(topic) ?? []
-    const { sizeBytes: partitionSize, lagRecords: offsetLag } = move
     partitions.push({ partitionIndex, partitionSize, offsetLag, isFutureKey: true })
     topics.set(topic, partitions)
   }

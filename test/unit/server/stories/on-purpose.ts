@@ -62,7 +62,7 @@ export const onPurpose: readonly { story: RegExp; line: RegExp; why: string }[] 
   },
   {
     story: /^coordinators$/,
-    line: /^type 1 .*"errorCode":53/,
+    line: /^type 1 .*"errorCode":(53|35)/,
     why: 'no transactions yet: final for every client',
   },
   {
