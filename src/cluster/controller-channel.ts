@@ -47,6 +47,8 @@ export class ControllerChannel {
   #watch: Watch | undefined
   #looking: Promise<void> | undefined
   #isStale = false
+  /** Ends the waiting of calls that may be sent again. */
+  readonly #waiting = new Set<() => void>()
   readonly #pauses = new Set<{ timer: Timer; end: () => void }>()
   #onRefused: ((controller: KnownController) => void) | undefined
   #closed = false
@@ -117,7 +119,7 @@ export class ControllerChannel {
   async #attempt<Q extends Fields, S extends Fields>(
     api: Api<Q, S>,
     request: InputsOf<Q>,
-    { lane = api.name }: CallOptions,
+    { lane = api.name, repeatable = true }: CallOptions,
     timeoutMs: number,
   ): Promise<ValuesOf<S> | undefined> {
     const { brokerId, isActive, local, peers } = this.#options
@@ -131,7 +133,17 @@ export class ControllerChannel {
       if (isRefusal(error)) this.#onRefused?.(known)
       throw new NotSent(error)
     }
-    return connection.request(api, request, { timeoutMs })
+    const answer = connection.request(api, request, { timeoutMs })
+    return repeatable ? this.#unlessReplaced(answer) : answer
+  }
+
+  /** Of one that leads no longer nobody waits for an answer: its machine may be gone without a word. */
+  #unlessReplaced<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
+    return new Promise((resolve, reject) => {
+      const give = () => resolve(undefined)
+      this.#waiting.add(give)
+      answer.then(resolve, reject).finally(() => this.#waiting.delete(give))
+    })
   }
 
   /** Asks the store who leads; once more when news comes meanwhile. */
@@ -150,7 +162,9 @@ export class ControllerChannel {
         const { controllerId, controllerEpoch } = await this.#options.store.head()
         const isNew = controllerId !== this.#known.controllerId
         this.#known = { controllerId, controllerEpoch }
-        if (isNew) for (const { end } of [...this.#pauses]) end()
+        if (!isNew) continue
+        for (const { end } of [...this.#pauses]) end()
+        if (controllerId >= 0) for (const give of [...this.#waiting]) give()
       } catch {
         // The store does not answer: who led last is asked.
         return

@@ -34,8 +34,11 @@ export type IsrOutcome = { readonly kind: 'committed' | 'dropped' | 'unknown' }
 
 /** What a partition's leader needs to know of the other brokers. */
 export type ReplicaPeers = {
-  /** The epoch of a broker that may join ISRs: registered, not fenced, not shutting down; otherwise -1. */
-  eligibleEpoch(brokerId: number): number
+  /**
+   * The epoch of a broker that may join the ISR of a partition: registered, not fenced, not shutting down, and the disk
+   * under its replica did not fail; otherwise -1.
+   */
+  eligibleEpoch(brokerId: number, topicId: string, partitionIndex: number): number
   /** Of its registration; -1: not registered. */
   brokerEpoch(brokerId: number): number
   /** Monotonic time of the last fetch of a broker, of whatever partitions; minus infinity: none. */
@@ -205,14 +208,14 @@ export class Leadership {
   }
 
   #view(): LeaderView {
-    const { highWatermark, countedEnd } = this.#log
+    const { highWatermark, countedEnd, topicId, partitionIndex } = this.#log
     return {
       highWatermark,
       epochStartOffset: this.epochStartOffset,
       leaderEnd: countedEnd,
       nowMs: this.#peers.nowMs(),
       lagTimeMaxMs: this.#peers.lagTimeMaxMs(),
-      eligibleEpoch: (brokerId) => this.#peers.eligibleEpoch(brokerId),
+      eligibleEpoch: (brokerId) => this.#peers.eligibleEpoch(brokerId, topicId, partitionIndex),
     }
   }
 }

@@ -356,9 +356,11 @@ export class Partition implements LogListener {
 
   /** The least log start of all replicas whose brokers live: everything below is gone for good. */
   get lowWatermark(): number {
+    const { topicId, partitionIndex } = this
     let least = this.log.logStartOffset
     for (const { brokerId, logStartOffset } of this.followers) {
-      if (logStartOffset < least && this.#peers.eligibleEpoch(brokerId) >= 0) least = logStartOffset
+      if (logStartOffset >= least) continue
+      if (this.#peers.eligibleEpoch(brokerId, topicId, partitionIndex) >= 0) least = logStartOffset
     }
     return least
   }

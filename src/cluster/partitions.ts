@@ -197,10 +197,11 @@ export class Partitions implements ReplicaPeers {
     return isOwn ? (broker?.brokerEpoch ?? 0) : -1
   }
 
-  eligibleEpoch(brokerId: number): number {
-    const broker = this.#options.image.brokers.get(brokerId)
+  eligibleEpoch(brokerId: number, topicId: string, partitionIndex: number): number {
+    const { image } = this.#options
+    const broker = image.brokers.get(brokerId)
     if (!broker || broker.fenced || broker.inControlledShutdown) return -1
-    return broker.brokerEpoch
+    return image.failedReplicas.has(brokerId, topicId, partitionIndex) ? -1 : broker.brokerEpoch
   }
 
   brokerEpoch(brokerId: number): number {

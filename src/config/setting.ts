@@ -105,14 +105,25 @@ function make<Value>(
 }
 
 type IntegerType = 'short' | 'int' | 'long'
+const BLANK = 0x20
+
 const integerRange: Readonly<Record<IntegerType, readonly [bigint, bigint]>> = {
   short: [-32_768n, 32_767n],
   int: [-2_147_483_648n, 2_147_483_647n],
   long: [INT64_MIN, INT64_MAX],
 }
 
+/** Control characters go, too, and no other white space than the blank does. */
+function trimmedAsInJava(text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && text.charCodeAt(start) <= BLANK) start++
+  while (end > start && text.charCodeAt(end - 1) <= BLANK) end--
+  return text.slice(start, end)
+}
+
 function readInteger(type: IntegerType, name: string, text: string): Reading<number> {
-  const trimmed = text.trim()
+  const trimmed = trimmedAsInJava(text)
   const [least, most] = integerRange[type]
   // 64 digits are far beyond int64 and keep BigInt from chewing on a megabyte.
   const whole =
@@ -185,7 +196,7 @@ export const bytes = <D extends number | null>(options: SizedOptions<D>) =>
 
 export function bool(options: { default: boolean } & About): Setting<boolean> {
   return make('boolean', options.default, String(options.default), '', options, (name, text) => {
-    const word = text.trim().toLowerCase()
+    const word = trimmedAsInJava(text).toLowerCase()
     if (word === 'true' || word === 'false') return { value: word === 'true', text: word }
     return invalid(name, text, 'Expected value to be either true or false')
   })
@@ -209,7 +220,7 @@ export function double(options: { default: number } & Bounds & About): Setting<n
   const valid = boundsText(options)
   const defaultText = javaDouble(options.default)
   return make('double', options.default, defaultText, valid, options, (name, text) => {
-    const plain = text.trim()
+    const plain = trimmedAsInJava(text)
     if (!/^[+-]?(NaN|Infinity|(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[fFdD]?)$/.test(plain)) {
       return invalid(name, text, 'Not a number of type DOUBLE')
     }
@@ -239,7 +250,7 @@ function text<D extends string | null>(
     valid,
     options,
     (name, raw) => {
-      const value = raw.trim()
+      const value = trimmedAsInJava(raw)
       const reason = options.check?.(value)
       return reason === undefined ? { value, text: value } : invalid(name, value, reason)
     },
@@ -259,7 +270,7 @@ export function oneOf<Choice extends string>(
 ): Setting<Choice> {
   const valid = `one of: ${choices.join(', ')}`
   return make<Choice>('string', options.default, options.default, valid, options, (name, raw) => {
-    const plain = raw.trim()
+    const plain = trimmedAsInJava(raw)
     const same = (choice: Choice): boolean =>
       options.anyCase ? choice.toLowerCase() === plain.toLowerCase() : choice === plain
     const value = choices.find(same)
@@ -286,7 +297,7 @@ export function list<
   const valid = options.valid ?? (of ? `any of: ${of.join(', ')}` : notEmpty ? 'not empty' : '')
   const defaultText = options.default === null ? null : options.default.join(',')
   const read = (name: string, raw: string): Reading<readonly Item[] | null> => {
-    const plain = raw.trim()
+    const plain = trimmedAsInJava(raw)
     const items = plain === '' ? [] : plain.split(/\s*,\s*/)
     const refuse = (reason: string): Reading<never> => ({
       refusal: `Configuration '${name}' ${reason}`,

@@ -22,6 +22,7 @@ t.test('integers keep their text and saturate', async (t) => {
     text: '9223372036854775807',
   })
   t.same(setting.read('retention.ms', ' +5 '), { value: 5, text: '5' })
+  t.same(setting.read('retention.ms', '\t5\x1d\x0f'), { value: 5, text: '5' }, 'as by Java')
   for (const text of ['x', '', '5.0', '9223372036854775808', '1e3', '9'.repeat(1_000_000)]) {
     const { refusal = '' } = setting.read('retention.ms', text)
     t.match(refusal, 'for configuration retention.ms: Not a number of type LONG')
