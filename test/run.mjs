@@ -186,8 +186,13 @@ async function main() {
   if (options.parts.length === 0) rmSync(join(results, 'matrix'), { recursive: true, force: true })
   mkdirSync(results, { recursive: true })
   const meetsClients = files.some((file) => ['compat', 'cluster'].includes(partOf(file)))
+  const meetsKafka = options.long && files.includes('fuzz/damaged-requests.test')
   const wanted = [
-    ...new Set([...(meetsClients ? forClients : []), ...(options.allNodes ? otherNodes : [])]),
+    ...new Set([
+      ...(meetsClients ? forClients : []),
+      ...(meetsKafka ? ['java'] : []),
+      ...(options.allNodes ? otherNodes : []),
+    ]),
   ]
   const [tools, typesRight] = await Promise.all([
     wanted.length > 0 ? obtain(wanted) : {},

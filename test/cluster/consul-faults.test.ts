@@ -13,6 +13,7 @@ import { whyMissing } from '../compat/harness/tools.ts'
 import { faultyPort } from '../contract/faulty-consul-port.ts'
 import { candidate, io, openStore, portTo, until, win } from './consul-fixture.ts'
 import { type ConsulServers, startConsul } from './consul-servers.ts'
+import { pause } from './faults.ts'
 
 t.setTimeout(300_000)
 const consul = await startConsul()
@@ -229,6 +230,15 @@ check(
   },
 )
 
+/** Whether a call is left without an answer: a stopped process stops a moment after it was told to. */
+function isSilent(consul: ConsulServers): Promise<boolean> {
+  const asked = consul.call('GET', '/v1/status/leader').then(
+    () => false,
+    () => true,
+  )
+  return Promise.race([asked, pause(300).then(() => true)])
+}
+
 check('without Consul a broker does not start, and stops in time', async (t, scene) => {
   const { consul } = scene
   const one = await scene.open('one')
@@ -237,6 +247,7 @@ check('without Consul a broker does not start, and stops in time', async (t, sce
   await one.join({ ...candidate(1), address: 'one:1' })
   consul.signal(0, 'SIGSTOP')
   try {
+    await until(() => isSilent(consul), 'the end of its answers')
     const unsettled = code(one.append(leadership, 0, Buffer.from('b')))
     const startMs = Date.now()
     await scene.close(one)

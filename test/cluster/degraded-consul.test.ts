@@ -77,7 +77,13 @@ async function withoutConsul(t: Test, cells: Cells, absence: Absence): Promise<v
       patienceMs,
     )
     t.pass(`told first ${told}, then ${answer}`)
-    const [state, ...more] = await cluster.partitions(name)
+    // Another broker than the one that answered may still be waiting to look at Consul again.
+    const [state, ...more] = await until(
+      'a broker that knows the topic',
+      () => cluster.partitions(name),
+      (found) => found.length > 0,
+      patienceMs,
+    )
     t.equal(state?.replicas.length, 3)
     t.equal(more.length, 0)
   })

@@ -3,6 +3,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Test } from 'tap'
 import {
   checkHistory,
   type HistoryEvent,
@@ -192,6 +193,24 @@ export class Histories {
     for (const { driver } of this.#running.values()) await driver.stop()
     rmSync(this.folder, { recursive: true, force: true })
   }
+}
+
+/**
+ * Judges what the clients of histories that are finished noted.
+ *
+ * @param least records that must have been acknowledged
+ * @param about stands before what is said
+ */
+export function checkJudged(
+  t: Test,
+  histories: Histories,
+  { least, about = '' }: { readonly least: number; readonly about?: string },
+): void {
+  const { anomalies, ...counts } = histories.judge()
+  t.comment(about + JSON.stringify(counts))
+  t.ok(counts.acknowledged > least, `${about}${counts.acknowledged} records acknowledged`)
+  t.same(anomalies.slice(0, 10), [], `${about}nothing lost, doubled, out of order or gone back`)
+  t.same(histories.errors.slice(0, 10), [], `${about}no error reached an application`)
 }
 
 /** The clients' short notes in the checker's words. */

@@ -7,7 +7,7 @@ import type { ClientName } from '../compat/harness/driver.ts'
 import { whyMissing } from '../compat/harness/tools.ts'
 import { type ClusterProcesses, startClusterProcesses } from './cluster-processes.ts'
 import { Faults } from './faults.ts'
-import { Histories, longestGapMs } from './histories.ts'
+import { checkJudged, Histories, longestGapMs } from './histories.ts'
 
 t.setTimeout(0) // the runner limits the file
 
@@ -63,10 +63,6 @@ async function restarted(t: Test, cluster: ClusterProcesses): Promise<void> {
     throw error
   }
   for (const { name, histories } of all) {
-    const { anomalies, ...counts } = histories.judge()
-    t.comment(`${name}: ${JSON.stringify(counts)}`)
-    t.ok(counts.acknowledged > 300, `${name}: ${counts.acknowledged} records acknowledged`)
-    t.same(anomalies.slice(0, 10), [], `${name}: nothing lost, doubled, out of order or gone back`)
-    t.same(histories.errors.slice(0, 10), [], `${name}: no request of an application failed`)
+    checkJudged(t, histories, { least: 300, about: `${name}: ` })
   }
 }

@@ -70,26 +70,27 @@ export class SimAdmin extends Actor {
     this.isDone = true
   }
 
-  /** @throws what was acknowledged and is not so */
-  check(): void {
+  /** @returns what was acknowledged and is not so; undefined: all is */
+  missing(): string | undefined {
     const { image, ends } = this.recorder.cluster.observer
     for (const { name, fate, records } of this.#extras) {
       const isThere = image?.topics.has(name) ?? false
-      if (fate === 'there' && !isThere) throw new Error(`topic ${name} was created, and is gone`)
-      if (fate === 'gone' && isThere) throw new Error(`topic ${name} was deleted, and is there`)
+      if (fate === 'there' && !isThere) return `topic ${name} was created, and is gone`
+      if (fate === 'gone' && isThere) return `topic ${name} was deleted, and is there`
       const end = ends.get(`${name}-0`) ?? 0
       if (fate === 'there' && end < records) {
-        throw new Error(`${name}-0 ends at ${end}, ${records} are acknowledged`)
+        return `${name}-0 ends at ${end}, ${records} are acknowledged`
       }
     }
     const { name, partitions } = this.recorder.topic
     const count = image?.topics.get(name)?.partitions.length ?? 0
-    if (count < partitions) throw new Error(`${name} has ${count} partitions, ${partitions} wanted`)
+    if (count < partitions) return `${name} has ${count} partitions, ${partitions} wanted`
     for (const [partitionIndex, wanted] of this.#wanted) {
       const { replicas = [] } = image?.partition(name, partitionIndex) ?? {}
       if (String(replicas) === String(wanted)) continue
-      throw new Error(`${name}-${partitionIndex} is on ${replicas}, ${wanted} is wanted`)
+      return `${name}-${partitionIndex} is on ${replicas}, ${wanted} is wanted`
     }
+    return undefined
   }
 
   /** @returns what was done; undefined when there was nothing to do */

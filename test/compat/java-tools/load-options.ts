@@ -61,10 +61,11 @@ async function progress(t: Test, session: Session): Promise<void> {
   t.match(printed, /producer-metrics:\S+:\{client-id=from-line\}/, 'the line goes before the file')
 }
 
-/** They are a later feature: the tool must end and name it. This error is one that every client takes as final. */
+/** They are a later feature: the tool must end and name it. */
 async function transactions(t: Test, session: Session): Promise<void> {
   const count = '--topic measured --num-records 10 --record-size 10 --throughput -1'
-  const why = /TransactionalIdAuthorizationException: Transactional Id authorization failed/
+  const why =
+    /KafkaException: Could not find a coordinator .*: transactions are not served by this broker/
   for (const option of ['--transactional-id mine', '--transaction-duration-ms 100'])
     await session.refused(t, 'ProducerPerformance', `${count} ${option}`, why)
 }
