@@ -165,16 +165,8 @@ export function decideChangeBroker(
   if (!known || refusal !== ErrorCode.NONE) return nothing(refusal)
   const mayLead = !fenced && !inControlledShutdown
   const changes = new PartitionChanges(image, rules, { canLead: only(image, brokerId, mayLead) })
-  for (const topic of image.topics.values()) {
-    for (const partition of topic.partitions) {
-      const concerned = mayLead
-        ? partition.leader === NO_LEADER && partition.replicas.includes(brokerId)
-        : partition.leader === brokerId || partition.isr.includes(brokerId)
-      if (!concerned) continue
-      const isr = mayLead ? partition.isr : without(partition.isr, brokerId)
-      changes.change(topic, partition.partitionIndex, { isr })
-    }
-  }
+  if (mayLead) leadAgain(image, changes, brokerId)
+  else leave(image, changes, new Set([brokerId]))
   const isNews = known.fenced !== fenced || known.inControlledShutdown !== inControlledShutdown
   // A fenced broker may still be in an ISR, when it came back with everything: fencing it again takes it out.
   if (!isNews && changes.count === 0) return nothing(ErrorCode.NONE)
@@ -186,6 +178,62 @@ export function decideChangeBroker(
       ...changes.records(),
     ],
     effects: [{ kind: 'log', facts, message: 'broker changed' }],
+  }
+}
+
+/** One process of a broker. */
+export type BrokerRun = { readonly brokerId: number; readonly brokerEpoch: number }
+
+/**
+ * Fences brokers that were found gone together. Where all of an ISR is among them each stays eligible: nobody of them
+ * can have committed without the others. One after the other, the last alone would stay, whatever becomes of its disk.
+ * Who has another epoch by now is passed over.
+ */
+export function decideFenceBrokers(
+  image: MetadataImage,
+  rules: ConfigRules,
+  runs: readonly BrokerRun[],
+): Decision<Outcome> {
+  const present = runs.filter(
+    ({ brokerId, brokerEpoch }) => image.brokers.get(brokerId)?.brokerEpoch === brokerEpoch,
+  )
+  const gone = new Set(present.map(({ brokerId }) => brokerId))
+  const canLead = (candidate: number) =>
+    !gone.has(candidate) && isActive(image.brokers.get(candidate))
+  const changes = new PartitionChanges(image, rules, { canLead })
+  leave(image, changes, gone)
+  const news = present.flatMap(({ brokerId, brokerEpoch }) => {
+    const known = image.brokers.get(brokerId)
+    if (!known || known.fenced) return []
+    const { inControlledShutdown } = known
+    return [
+      { kind: 'brokerChange', brokerId, brokerEpoch, fenced: true, inControlledShutdown } as const,
+    ]
+  })
+  const facts = { brokerIds: [...gone], partitions: changes.count }
+  return {
+    answer: { errorCode: ErrorCode.NONE, errorMessage: null },
+    records: [...news, ...changes.records()],
+    effects: [{ kind: 'log', facts, message: 'brokers fenced' }],
+  }
+}
+
+function leadAgain(image: MetadataImage, changes: PartitionChanges, brokerId: number): void {
+  for (const topic of image.topics.values()) {
+    for (const { leader, replicas, isr, partitionIndex } of topic.partitions) {
+      if (leader !== NO_LEADER || !replicas.includes(brokerId)) continue
+      changes.change(topic, partitionIndex, { isr })
+    }
+  }
+}
+
+function leave(image: MetadataImage, changes: PartitionChanges, gone: ReadonlySet<number>): void {
+  for (const topic of image.topics.values()) {
+    for (const { leader, isr, partitionIndex } of topic.partitions) {
+      const remaining = isr.filter((member) => !gone.has(member))
+      if (remaining.length === isr.length && !gone.has(leader)) continue
+      changes.change(topic, partitionIndex, { isr: remaining })
+    }
   }
 }
 

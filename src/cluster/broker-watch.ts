@@ -6,7 +6,7 @@ import type { Logger } from '../base/logger.ts'
 import type { BrokerConfig } from '../config/broker-config.ts'
 import type { Io, Timer } from '../io/io.ts'
 import { ErrorCode } from '../protocol/error-code.ts'
-import type { BrokerRegistration, RegistrationAnswer } from './broker-commands.ts'
+import type { BrokerRegistration, BrokerRun, RegistrationAnswer } from './broker-commands.ts'
 import { fencedInSync, leadsAnything } from './broker-commands.ts'
 import type { Controller } from './controller.ts'
 import { Liveness } from './liveness.ts'
@@ -41,7 +41,7 @@ export type BrokerWatchOptions = {
   readonly image: MetadataImage
   readonly controller: Pick<
     Controller,
-    'isActive' | 'controllerEpoch' | 'registerBroker' | 'changeBroker'
+    'isActive' | 'controllerEpoch' | 'registerBroker' | 'changeBroker' | 'fenceBrokers'
   >
   readonly peers: Pick<Peers, 'dial'>
   /** The former controller, where the brokers have just found out together that it is gone. */
@@ -214,10 +214,11 @@ export class BrokerWatch {
     )
     const sessionMs = config['broker.session.timeout.ms']
     const lateMs = this.#everyMs() + LATE_MS
-    for (const silent of this.#liveness.silent(others, sessionMs, lateMs, this.#nowMs())) {
-      const brokerEpoch = image.brokers.get(silent)?.brokerEpoch
-      if (brokerEpoch !== undefined) void this.#fence(silent, brokerEpoch, 'it is silent')
-    }
+    const silent = this.#liveness.silent(others, sessionMs, lateMs, this.#nowMs())
+    void this.#fence(
+      others.filter(({ brokerId }) => silent.includes(brokerId)),
+      'it is silent',
+    )
   }
 
   #listen(brokerId: number, brokerEpoch: number, line: HeartbeatLine): void {
@@ -245,32 +246,39 @@ export class BrokerWatch {
     const timeoutMs = whyGone === undefined ? DIAL_TIMEOUT_MS : SHORT_DIAL_MS
     const outcome = await peers.dial(brokerId, timeoutMs)
     this.#dialling.delete(brokerId)
-    if (outcome === 'refused') await this.#fence(brokerId, brokerEpoch, 'its port refuses')
-    else if (outcome === 'silent' && whyGone) await this.#fence(brokerId, brokerEpoch, whyGone)
+    const run = { brokerId, brokerEpoch }
+    if (outcome === 'refused') await this.#fence([run], 'its port refuses')
+    else if (outcome === 'silent' && whyGone) await this.#fence([run], whyGone)
   }
 
-  async #fence(brokerId: number, brokerEpoch: number, why: string): Promise<void> {
+  async #fence(found: readonly BrokerRun[], why: string): Promise<void> {
     const { controller, image, logger } = this.#options
-    const known = image.brokers.get(brokerId)
-    if (this.#closed || !controller.isActive || !known || known.brokerEpoch !== brokerEpoch) return
-    if (!this.#isWaitedFor(known) || this.#fencing.has(brokerEpoch)) return
-    logger.warn({ brokerId, brokerEpoch, why }, 'a broker is gone: others take over what it led')
-    const { inControlledShutdown } = known
-    const change = { brokerId, brokerEpoch, fenced: true, inControlledShutdown }
-    const heardMs = this.#liveness.heardMs(brokerId, brokerEpoch)
-    this.#fencing.add(brokerEpoch)
-    try {
-      await controller.changeBroker(
-        change,
-        () => this.#liveness.heardMs(brokerId, brokerEpoch) === heardMs,
-      )
-      // One that hung must learn what others took over before it takes part again.
-      this.#registeredAt.set(brokerEpoch, image.index)
-    } catch (error) {
-      logger.warn({ brokerId, error: String(error) }, 'a broker could not be fenced')
-    } finally {
-      this.#fencing.delete(brokerEpoch)
+    if (this.#closed || !controller.isActive) return
+    const gone = found.filter((run) => this.#mayFence(run))
+    if (gone.length === 0) return
+    const heard = ({ brokerId, brokerEpoch }: BrokerRun) =>
+      this.#liveness.heardMs(brokerId, brokerEpoch)
+    const heardMs = gone.map(heard)
+    for (const { brokerId, brokerEpoch } of gone) {
+      logger.warn({ brokerId, brokerEpoch, why }, 'a broker is gone: others take over what it led')
+      this.#fencing.add(brokerEpoch)
     }
+    try {
+      await controller.fenceBrokers(gone, () => gone.every((run, at) => heard(run) === heardMs[at]))
+      // One that hung must learn what others took over before it takes part again.
+      for (const { brokerEpoch } of gone) this.#registeredAt.set(brokerEpoch, image.index)
+    } catch (error) {
+      const brokerIds = gone.map(({ brokerId }) => brokerId)
+      logger.warn({ brokerIds, error: String(error) }, 'brokers could not be fenced')
+    } finally {
+      for (const { brokerEpoch } of gone) this.#fencing.delete(brokerEpoch)
+    }
+  }
+
+  #mayFence({ brokerId, brokerEpoch }: BrokerRun): boolean {
+    const known = this.#options.image.brokers.get(brokerId)
+    if (known?.brokerEpoch !== brokerEpoch || this.#fencing.has(brokerEpoch)) return false
+    return this.#isWaitedFor(known)
   }
 
   #isSelf(broker: BrokerImage): boolean {

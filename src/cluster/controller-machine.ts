@@ -7,8 +7,10 @@ import {
 import {
   type BrokerChange,
   type BrokerRegistration,
+  type BrokerRun,
   decideAllocateProducerIds,
   decideChangeBroker,
+  decideFenceBrokers,
   decideRegisterBroker,
   decideUnregisterBroker,
   type ProducerIdsAnswer,
@@ -182,6 +184,10 @@ export class ControllerMachine {
 
   changeBroker(change: BrokerChange): Decision<Outcome> {
     return decideChangeBroker(this.image, this.#rules, change)
+  }
+
+  fenceBrokers(runs: readonly BrokerRun[]): Decision<Outcome> {
+    return decideFenceBrokers(this.image, this.#rules, runs)
   }
 
   unregisterBroker(brokerId: number): Decision<Outcome> {

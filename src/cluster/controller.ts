@@ -6,6 +6,7 @@ import type { AlterPartitionAnswer, AlterPartitionCommand } from './alter-partit
 import type {
   BrokerChange,
   BrokerRegistration,
+  BrokerRun,
   ProducerIdsAnswer,
   RegistrationAnswer,
 } from './broker-commands.ts'
@@ -184,12 +185,16 @@ export class Controller {
     return this.#submit((machine) => machine.registerBroker(registration))
   }
 
+  changeBroker(change: BrokerChange): Promise<Outcome> {
+    return this.#submit((machine) => machine.changeBroker(change))
+  }
+
   /**
    * @param isWanted whether its reason still stands. An entry may wait long for a store that is away; one with a decision
    *   that has outlived its reason is given up, and the lead with it: what is decided after it may rest on it.
    */
-  changeBroker(change: BrokerChange, isWanted?: () => boolean): Promise<Outcome> {
-    return this.#submit((machine) => machine.changeBroker(change), isWanted)
+  fenceBrokers(runs: readonly BrokerRun[], isWanted: () => boolean): Promise<Outcome> {
+    return this.#submit((machine) => machine.fenceBrokers(runs), isWanted)
   }
 
   unregisterBroker(brokerId: number): Promise<Outcome> {

@@ -123,6 +123,37 @@ t.test('eligible leaders (KIP-966)', async (t) => {
   t.strictSame(state(), { leader: 2, isr: [2], elr: [], lastKnownElr: [] })
 })
 
+t.test('who was found gone together stays eligible, whoever comes back', async (t) => {
+  const machine = new TestMachine(3)
+  machine.create([topic('a', on(3, 1)), topic('b', on(3, 1, 2)), topic('c', on(2, 1))])
+  machine.fence(3, 1)
+  hasFacts(t, machine.image.partition('a', 0), { leader: -1, isr: [], elr: [3, 1] })
+  hasFacts(t, machine.image.partition('b', 0), { leader: 2, isr: [2], elr: [] }, 'one was left')
+  hasFacts(t, machine.image.partition('c', 0), { leader: 2, isr: [2], elr: [] })
+  t.same(
+    [1, 3].map((id) => machine.image.brokers.get(id)?.fenced),
+    [true, true],
+  )
+  join(machine, 1, { unfenced: false, directoryIds: ['a new disk'] })
+  hasFacts(t, machine.image.partition('a', 0), { leader: -1, elr: [3] }, '1 has nothing any more')
+  machine.change(3, { fenced: false })
+  hasFacts(t, machine.image.partition('a', 0), { leader: 3, isr: [3] })
+})
+
+t.test('another process of a broker than the one that was found gone is not fenced', async (t) => {
+  const machine = new TestMachine(2)
+  machine.create([topic('a', on(1, 2))])
+  const runs = [1, 2].map((brokerId) => {
+    return { brokerId, brokerEpoch: machine.image.brokers.get(brokerId)?.brokerEpoch ?? -1 }
+  })
+  join(machine, 1, { unfenced: true })
+  machine.run(machine.machine.fenceBrokers(runs))
+  t.same(
+    [1, 2].map((id) => machine.image.brokers.get(id)?.fenced),
+    [false, true],
+  )
+})
+
 t.test('the last leader leads again when nobody else could have more', async (t) => {
   const machine = new TestMachine(2)
   machine.create([topic('a', on(1, 2))])

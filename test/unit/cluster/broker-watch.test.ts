@@ -39,9 +39,10 @@ function watchedCluster(world: SimWorld, former?: { readonly dial: DialOutcome }
       isActive: true,
       controllerEpoch: 1,
       registerBroker: (command) => commit(machine().registerBroker(command)),
-      changeBroker: (command, isWanted) => {
-        if (isWanted) stillWanted.push(isWanted)
-        return commit(machine().changeBroker(command))
+      changeBroker: (command) => commit(machine().changeBroker(command)),
+      fenceBrokers: (runs, isWanted) => {
+        stillWanted.push(isWanted)
+        return commit(machine().fenceBrokers(runs))
       },
     },
     peers: { dial: async () => former?.dial ?? 'silent' },
@@ -86,6 +87,26 @@ t.test('a fence is wanted until its broker is heard again', async (t) => {
     t.same(wanted(), [true])
     await beat(brokerEpoch, 0)
     t.same(wanted(), [false])
+    watch.close()
+  })
+})
+
+t.test('brokers that fell silent together are fenced together', async (t) => {
+  const world = createSimIo(5)
+  await world.run(async () => {
+    const { image, machine, commit, watch, sessionMs } = watchedCluster(world)
+    await commit(machine().registerBroker(registration(1, { unfenced: true })))
+    watch.start()
+    for (const id of [2, 3]) await watch.register(registration(id, { unfenced: true }))
+    const assignments = [{ partitionIndex: 0, brokerIds: [2, 3] }]
+    const topics = [topic('a', { assignments })]
+    await commit(
+      machine().createTopics({ topics, validateOnly: false, defaults, topicIds: [newId()] }),
+    )
+    const { index } = image
+    await new Promise<void>((resolve) => world.io.timers.schedule(2 * sessionMs, resolve))
+    t.match(image.partition('a', 0), { leader: -1, isr: [], elr: [2, 3] }, 'either may lead again')
+    t.equal(image.index, index + 1)
     watch.close()
   })
 })

@@ -124,12 +124,12 @@ t.test('what has outlived its reason while it waited for the store is not writte
   })
   const cluster = await openCluster(await tempFolder(t), { through })
   const { controller, image, brokerEpoch } = cluster
-  const change = { brokerId: 1, brokerEpoch, fenced: true, inControlledShutdown: false }
+  const gone = [{ brokerId: 1, brokerEpoch }]
   isHeld = true
   const first = controller.createTopics(one('a'))
   await until(() => flushing !== undefined)
   const late = Promise.allSettled([
-    controller.changeBroker(change, () => false),
+    controller.fenceBrokers(gone, () => false),
     controller.createTopics(one('b')),
   ])
   isHeld = false
@@ -141,7 +141,7 @@ t.test('what has outlived its reason while it waited for the store is not writte
   await until(() => controller.isActive)
   t.equal(image.brokers.get(1)?.fenced, false)
   t.strictSame([...image.topics.keys()], ['a'], 'it was decided after it')
-  const answer = await controller.changeBroker(change, () => true)
+  const answer = await controller.fenceBrokers(gone, () => true)
   t.equal(errorName(answer.errorCode), 'NONE')
   t.equal(image.brokers.get(1)?.fenced, true)
   await cluster.close()

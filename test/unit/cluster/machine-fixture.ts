@@ -75,6 +75,14 @@ export class TestMachine {
     return this.run(this.machine.changeBroker(change)).errorCode
   }
 
+  /** Fences brokers in one command, under their present epochs. */
+  fence(...brokerIds: number[]): ErrorCode {
+    const runs = brokerIds.map((brokerId) => {
+      return { brokerId, brokerEpoch: this.image.brokers.get(brokerId)?.brokerEpoch ?? -1 }
+    })
+    return this.run(this.machine.fenceBrokers(runs)).errorCode
+  }
+
   /** Asks for in-sync replicas as the leader does, with what it knows. */
   alterIsr(topicName: string, isr: readonly number[], other: Partial<IsrChange> = {}): IsrOutcome {
     const { topicId = '', partitions = [] } = this.image.topic(topicName) ?? {}
