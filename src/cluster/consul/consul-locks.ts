@@ -25,6 +25,7 @@ export type ConsulLocksOptions = {
 const RELEASE_WAIT_MS = 2_000
 /** Of each call before the one that wins. */
 const WIN_ATTEMPTS = 3
+const RENEW_AGAIN_MS = 100
 
 /** What is written in the same transaction as the winning of a lock. */
 export type Alongside = (epoch: number) => readonly ConsulOperation[]
@@ -231,26 +232,36 @@ export class ConsulLocks implements Locks {
     hold.renewal = this.#io.timers.schedule(runIn, () => void this.#renew(hold))
   }
 
-  /** Failing to renew proves nothing; only Consul's own word that there is no such session does. */
+  /**
+   * Failing to renew proves nothing, and neither does a word that there is no such session: a Consul server that has just
+   * won its election says so until it has read its own log. The lock's key, read consistently, is what counts.
+   */
   async #renew(hold: ConsulHold): Promise<void> {
     if (hold.renewing || !hold.held) return
     hold.renewing = true
     let nextMs = this.#sessionTtlMs / 3
     try {
-      const alive = await this.#port.renewSession(hold.sessionId)
-      hold.failures = 0
-      if (!alive) {
-        this.#logger.warn({ lock: hold.name, epoch: hold.epoch }, 'the session of a lock is gone')
-        hold.lose()
+      if (!(await this.#port.renewSession(hold.sessionId))) {
+        nextMs = RENEW_AGAIN_MS
+        await this.#findOut(hold)
       }
+      hold.failures = 0
     } catch (error) {
       hold.failures++
-      nextMs = Math.min(nextMs, 100 * 2 ** Math.min(hold.failures, 10))
+      nextMs = Math.min(nextMs, RENEW_AGAIN_MS * 2 ** Math.min(hold.failures, 10))
       const facts = { lock: hold.name, error: String(error) }
       if (hold.failures === 3) this.#logger.warn(facts, 'a session cannot be renewed; trying again')
     }
     hold.renewing = false
     if (hold.held) this.#renewSoon(hold, nextMs)
+  }
+
+  /** Whether a session that could not be found is gone: then it holds nothing any more. */
+  async #findOut(hold: ConsulHold): Promise<void> {
+    const { pair } = await this.#port.get(this.#keys.lock(hold.name), { consistent: true })
+    if (!hold.held || pair?.sessionId === hold.sessionId) return
+    this.#logger.warn({ lock: hold.name, epoch: hold.epoch }, 'the session of a lock is gone')
+    hold.lose()
   }
 
   /** Until Consul says that it is done: a session that lives on may still win. */
